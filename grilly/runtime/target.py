@@ -1,0 +1,24 @@
+"""A target: the limits and features of a device that code generation may read, and nothing else of it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Target:
+    """What shaders are generated for. Two devices with equal targets get equal bytes.
+
+    The defaults are the null target of the tests: what lavapipe, the least of the drivers we support, offers.
+    """
+
+    name: str = "null"
+    subgroup_size: int = 8
+    max_workgroup_size: int = 1024  # invocations in one workgroup
+    max_groups_x: int = 65535  # larger grids are folded into two dimensions
+    shared_bytes: int = 32768
+    push_constant_bytes: int = 128
+    int64: bool = True
+    float64: bool = False
+    float16: bool = False
+    bits8: bool = True  # 8-bit integers in storage and arithmetic
+    exact_division: bool = True  # OpFDiv and Sqrt are correctly rounded, as IEEE asks
+    software: bool = True  # a CPU driver: few, long-running invocations pay there
