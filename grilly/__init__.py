@@ -1,0 +1,35 @@
+"""Spiking neural networks on any GPU with a Vulkan driver, from pure JAX-style functions."""
+
+from .config import Config as Config
+from .errors import DataError as DataError
+from .errors import DeviceError as DeviceError
+from .errors import DeviceMemoryError as DeviceMemoryError
+from .errors import GrillyError as GrillyError
+from .errors import ParameterError as ParameterError
+from .errors import PlanError as PlanError
+from .errors import ShaderError as ShaderError
+from .errors import ShapeError as ShapeError
+from .errors import StateError as StateError
+from .errors import UnsupportedPrimitiveError as UnsupportedPrimitiveError
+from .runtime import Array as Array
+from .runtime import devices as devices
+from .runtime import jit as jit
+from .runtime import put as put
+
+__all__ = [
+    "Array",
+    "Config",
+    "DataError",
+    "DeviceError",
+    "DeviceMemoryError",
+    "GrillyError",
+    "ParameterError",
+    "PlanError",
+    "ShaderError",
+    "ShapeError",
+    "StateError",
+    "UnsupportedPrimitiveError",
+    "devices",
+    "jit",
+    "put",
+]

@@ -1,0 +1,13 @@
+"""A compiler and a device: `jit` and the arrays it returns. It has never heard of a neuron."""
+
+from .array import Array as Array
+from .array import put as put
+from .compile import Jit as Jit
+from .compile import jit as jit
+from .devices import Description as Description
+from .devices import Device as Device
+from .devices import default_device as default_device
+from .devices import devices as devices
+from .devices import find_device as find_device
+
+__all__ = ["Array", "Description", "Device", "Jit", "default_device", "devices", "find_device", "jit", "put"]

@@ -1,0 +1,37 @@
+"""Measure the test accuracy of a checkpoint."""
+
+import argparse
+from pathlib import Path
+
+from .. import checkpoint, datasets
+from ..errors import DataError
+from .devices import chosen_device
+from .measure import accuracy
+from .model import build
+from .settings import CHOICES, Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="what `grilly train` saved")
+    parser.add_argument("--dataset", choices=CHOICES["dataset"], help="another data set than it was trained on")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="directory of MNIST's four IDX files")
+    parser.add_argument("--device", help="as for `grilly train`")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """`grilly evaluate`. Returns the exit status."""
+    saved = checkpoint.load(arguments.checkpoint)
+    settings = Settings.of_checkpoint(saved.about, arguments.checkpoint)
+    dataset = datasets.load(arguments.dataset or settings.dataset, arguments.data)
+    trained_on = tuple(saved.about["image_shape"])
+    if dataset.image_shape != trained_on:
+        raise DataError(
+            f"{dataset.name} has images of shape {dataset.image_shape}, and {arguments.checkpoint} was "
+            f"trained on {settings.dataset}, whose images have shape {trained_on}. "
+            "Choose a --dataset of that shape."
+        )
+    net = build(settings, dataset.image_shape).to(chosen_device(arguments.device))
+    net.load_state_dict(saved.part("net"))
+    tested = accuracy(net, dataset.test)
+    print(f"test accuracy {tested:.4f} on the {len(dataset.test)} test images of {dataset.name}")
+    return 0

@@ -1,0 +1,29 @@
+"""The command `grilly`: its arguments, and its errors as one message."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ..errors import GrillyError
+from . import devices, evaluate, train
+
+COMMANDS = {"train": train, "evaluate": evaluate, "devices": devices}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `grilly` with the arguments given, or the process's own. Returns the status: 2 for an error."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        return COMMANDS[chosen.command].run(chosen)
+    except GrillyError as error:
+        print(f"grilly: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="grilly", description="Spiking neural networks on any Vulkan GPU.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in COMMANDS.items():
+        summary = (module.__doc__ or "").splitlines()[0]
+        module.add_arguments(commands.add_parser(name, help=summary, description=summary))
+    return parser

@@ -1,0 +1,121 @@
+"""A training run: the net, its optimizer, where it stands and how it is saved. Commands do the printing."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from .. import checkpoint, nn, optim
+from .. import functional as F
+from ..datasets import Dataset
+from ..errors import DataError, ParameterError
+from ..train_step import train_step
+from .interrupt import StopRequest
+from .measure import Watch, accuracy
+from .model import build
+from .settings import Settings
+
+LOGIT_SCALE = 6.0  # why, and why not the spike count: docs/decisions/0001-training-defaults.md
+BEST, LAST = "best.safetensors", "last.safetensors"
+
+
+@dataclass
+class Progress:
+    """Where a run stands: the `steps` taken, an entry of `history` an epoch, the best validation accuracy."""
+
+    steps: int = 0
+    best_accuracy: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Trainer:
+    """Trains the network of `settings` on `dataset`, and saves into the directory `out`.
+
+    A run is decided by its settings: the images of a step depend on the seed and the step's number alone.
+    So one that was stopped anywhere goes on, from its last checkpoint, as if it had not been.
+    """
+
+    def __init__(self, settings: Settings, dataset: Dataset, device: Any, out: Path) -> None:
+        if settings.batch_size > len(dataset.train):
+            raise ParameterError(
+                f"--batch-size is {settings.batch_size}: expected at most the {len(dataset.train)} "
+                f"training images of {dataset.name}."
+            )
+        nn.seed(settings.seed)
+        self.settings, self.dataset, self.out = settings, dataset, out
+        self.progress = Progress()
+        self.per_epoch = len(dataset.train) // settings.batch_size
+        self.total = settings.epochs * self.per_epoch
+        self.net = build(settings, dataset.image_shape).to(device)
+        self.optimizer = optim.AdamW(self.net.parameters(), lr=optim.cosine(settings.lr, self.total))
+        self.step = train_step(self.net, scaled_cross_entropy, self.optimizer)
+
+    @property
+    def complete(self) -> bool:
+        return self.progress.steps >= self.total
+
+    def epoch(self, stop: StopRequest, bar: tqdm) -> dict[str, float]:
+        """Train to the end of the epoch, or until stopped; validate; save what is last, and best if it is.
+
+        Returns: The measurements, as `plot.training_figure` takes them.
+        """
+        measured = self._train(stop, bar)
+        measured["epoch"] = self.progress.steps / self.per_epoch
+        measured["validation_accuracy"] = accuracy(self.net, self.dataset.validation)
+        self.progress.history.append(measured)
+        self._save(measured["validation_accuracy"])
+        return measured
+
+    def _train(self, stop: StopRequest, bar: tqdm) -> dict[str, float]:
+        number, first = divmod(self.progress.steps, self.per_epoch)
+        size, train = self.settings.batch_size, self.dataset.train
+        order = np.random.default_rng([self.settings.seed, number]).permutation(len(train))
+        watch = Watch(bar)
+        self.net.train()
+        for batch in range(first, self.per_epoch):
+            part = train.take(order[batch * size : (batch + 1) * size])
+            loss, rate = self.step(part.x, part.labels)
+            self.progress.steps += 1
+            watch(loss, rate, part.labels)
+            if stop.asked:
+                break
+        return watch.means()
+
+    def _save(self, validation_accuracy: float) -> None:
+        weights = prefixed("net", self.net.state_dict())
+        if validation_accuracy >= self.progress.best_accuracy:
+            self.progress.best_accuracy = validation_accuracy
+            checkpoint.save(self.out / BEST, weights, self._about())
+        state = prefixed("optimizer", self.optimizer.state_dict())
+        checkpoint.save(self.out / LAST, weights | state, self._about())
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "settings": asdict(self.settings),
+            "image_shape": self.dataset.image_shape,
+            "progress": asdict(self.progress),
+        }
+
+    def restore(self, saved: checkpoint.Checkpoint, path: Path) -> None:
+        """Stand where the run stood that saved this checkpoint.
+
+        Raises:
+            DataError: It holds weights alone.
+        """
+        if not saved.part("optimizer"):
+            raise DataError(f"{path} holds weights, and not where its run stood. Resume from {LAST} beside it.")
+        self.net.load_state_dict(saved.part("net"))
+        self.optimizer.load_state_dict(saved.part("optimizer"))
+        self.progress = Progress(**saved.about["progress"])
+
+
+def scaled_cross_entropy(rate, labels):
+    """The loss: cross entropy of the output rates `(N, 10)`, scaled up to logits."""
+    return F.cross_entropy(LOGIT_SCALE * rate, labels)
+
+
+def prefixed(name: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{name}.{key}": value for key, value in arrays.items()}

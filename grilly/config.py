@@ -1,0 +1,62 @@
+"""What the environment says: GRILLY_DEVICE, GRILLY_DEBUG, GRILLY_VALIDATION. Read once, at import."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax
+
+from .errors import ParameterError
+
+STAGES = frozenset({"jaxpr", "kernels", "spirv", "plan", "time"})
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings that hold for the whole process.
+
+    Attributes:
+        device: The default device: `cpu`, `vulkan`, `vulkan:1` or a part of a name; None leaves it to grilly.
+        debug: The compiler's stages to print, some of `jaxpr,kernels,spirv,plan,time`.
+        validation: Whether Vulkan's validation layer watches, synchronization too. Slow; for tests.
+    """
+
+    device: str | None = None
+    debug: frozenset[str] = frozenset()
+    validation: bool = False
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> "Config":
+        """The settings in an environment.
+
+        Raises:
+            ParameterError: A variable holds something it cannot mean.
+
+        Example:
+            >>> Config.read({"GRILLY_DEVICE": "vulkan:1"}).device
+            'vulkan:1'
+        """
+        debug = frozenset(filter(None, environment.get("GRILLY_DEBUG", "").split(",")))
+        if not debug <= STAGES:
+            raise ParameterError(
+                f"GRILLY_DEBUG names the unknown stages {', '.join(sorted(debug - STAGES))}. "
+                f"Give some of {', '.join(sorted(STAGES))}, separated by commas."
+            )
+        validation = environment.get("GRILLY_VALIDATION", "0")
+        if validation not in ("0", "1"):
+            raise ParameterError(f"GRILLY_VALIDATION is {validation!r}. Give 0 or 1.")
+        return cls(environment.get("GRILLY_DEVICE") or None, debug, validation == "1")
+
+
+def _keep_jax_on_cpu() -> None:
+    """Tells JAX to leave the GPU alone, unless the user has chosen a platform.
+
+    JAX's CUDA backend takes three quarters of the card's memory with its first array, where grilly needs JAX
+    only to trace and to run on the CPU.
+    """
+    if not jax.config.jax_platforms:  # pyright: ignore[reportAttributeAccessIssue]  # JAX_PLATFORMS sets it too
+        jax.config.update("jax_platforms", "cpu")
+
+
+config = Config.read()
+_keep_jax_on_cpu()  # at import, before anybody makes an array

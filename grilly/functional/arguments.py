@@ -1,0 +1,124 @@
+"""What the pure functions accept, and what they say where they refuse. No neuron or layer is computed here.
+
+A value is only read where it is concrete (a number, a NumPy array, a jax.Array); a traced one passes unread.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.typing import ArrayLike
+
+from ..errors import ParameterError, ShapeError
+
+
+def as_float(x: ArrayLike, name: str) -> jax.Array:
+    """`x` as a float array: booleans and integers (spikes) become float32, and by JAX's rule float64 too.
+
+    Raises:
+        ShapeError: The dtype is neither float, integer nor boolean.
+    """
+    x = jnp.asarray(x)
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        return x
+    if x.dtype == bool or jnp.issubdtype(x.dtype, jnp.integer):
+        return x.astype(jnp.float32)
+    raise ShapeError(f"{name} has dtype {x.dtype}: floats, or spikes as booleans or integers, were expected.")
+
+
+def fitted(leaf: Any, x: jax.Array, name: str) -> Any:
+    """A leaf that broadcasts to `x`, ready for arithmetic: a number as it is, an array in `x`'s dtype.
+
+    An array of one or more dimensions is broadcast here, since arithmetic may not promote ranks by itself.
+
+    Raises:
+        ShapeError: The leaf does not broadcast to `x`'s shape.
+    """
+    if isinstance(leaf, int | float):
+        return leaf
+    leaf = jnp.asarray(leaf, x.dtype)
+    if leaf.ndim == 0:
+        return leaf
+    if leaf.ndim > x.ndim or any(n not in (1, m) for n, m in zip(leaf.shape[::-1], x.shape[::-1], strict=False)):
+        raise ShapeError(
+            f"{name} has shape {leaf.shape}, the input of one step {x.shape}: "
+            f"give {name} as a number, or in a shape that broadcasts to the input's."
+        )
+    return jnp.broadcast_to(leaf, x.shape)
+
+
+def alike(x: jax.Array, v: jax.Array) -> None:
+    """Refuses an input and a membrane potential of different shapes or dtypes.
+
+    Raises:
+        ShapeError: It names both.
+    """
+    if x.shape != v.shape:
+        raise ShapeError(
+            f"x has shape {x.shape}, v has shape {v.shape}: one step takes both in one shape, (N, *features). "
+            "If x is one step of a sequence, that sequence should have the shape (T, N, *features)."
+        )
+    if x.dtype != v.dtype:
+        raise ShapeError(f"x has dtype {x.dtype}, v has dtype {v.dtype}: one step takes both in one dtype.")
+
+
+def refuse_unless(name: str, value: Any, holds: Callable[[np.ndarray], Any], rule: str) -> None:
+    """Refuses a concrete value of which any element breaks a rule; NaN breaks every rule.
+
+    Args:
+        name: What to call it.
+        value: A number, an array, or a tracer.
+        holds: Gives the truth of the rule, element by element.
+        rule: The rule in words: what was expected, and what to do.
+
+    Raises:
+        ParameterError: It names the first element that breaks the rule.
+    """
+    found = first_broken(value, holds)
+    if found is not None:
+        where, element = found
+        raise ParameterError(f"{name}{where} is {element:g}: {rule}")
+
+
+def first_broken(value: Any, holds: Callable[[np.ndarray], Any]) -> tuple[str, Any] | None:
+    """The first element of a concrete value that breaks a rule, after its index as text (`[2, 0]`)."""
+    if isinstance(value, Tracer) or not isinstance(value, int | float | np.generic | np.ndarray | jax.Array):
+        return None
+    array = np.asarray(value)
+    broken = np.argwhere(~np.asarray(holds(array), bool))
+    if len(broken) == 0:
+        return None
+    index = tuple(int(i) for i in broken[0])
+    return (str(list(index)) if index else ""), array[index]
+
+
+def pair(value: int | tuple[int, int], name: str, least: int) -> tuple[int, int]:
+    """A number for both of height and width, or one for each.
+
+    Raises:
+        ParameterError: It is no integer, or pair of integers, of at least `least`.
+    """
+    both = (value, value) if isinstance(value, int | np.integer) else value
+    if (
+        not isinstance(both, tuple | list)
+        or len(both) != 2
+        or not all(isinstance(n, int | np.integer) and n >= least for n in both)
+    ):
+        raise ParameterError(f"{name} is {value!r}: an integer of at least {least} was expected, or a pair of them.")
+    return int(both[0]), int(both[1])
+
+
+def images(x: ArrayLike, taker: str) -> jax.Array:
+    """A batch of images, `(N, C, H, W)`, as floats.
+
+    Raises:
+        ShapeError: It has another number of dimensions.
+    """
+    x = as_float(x, "x")
+    if x.ndim != 4:
+        hint = " Wrap the layer in nn.SeqToANNContainer, which merges T and N." if x.ndim == 5 else ""
+        raise ShapeError(f"x has shape {x.shape}: {taker} takes images of shape (N, C, H, W).{hint}")
+    return x

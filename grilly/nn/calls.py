@@ -1,0 +1,252 @@
+"""Calling a net: its forward as one compiled call, recorded in training, and its backward as another.
+
+    forward    out, changes, vjp = f(parameters, ...)      in training; without the vjp in evaluation
+    backward   gradients = vjp(grad) + old gradients       one for each recorded call, the last one first
+
+The records are those of the calls since the last reset: what a neuron carries from call to call is
+    differentiated too.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+
+from ..errors import ShapeError, StateError
+from ..runtime import Array, Jit, jit, put
+from .layout import Layout, Variables
+from .random import source
+from .silence import Silence, longer
+
+if TYPE_CHECKING:
+    from .module import Module
+
+
+class Record(NamedTuple):
+    """One call in training."""
+
+    vjp: Any
+    out: tuple[int, ...]  # the shape of its output
+    states: tuple  # (name, shape, dtype) of each float that the neurons' states held after it
+    parameters: dict[str, Any]  # as they were
+
+
+class Compiled(NamedTuple):
+    """What is compiled for a net as it is set up now."""
+
+    forward: Jit
+    backward: Jit
+
+
+class Calls:
+    """The compiled calls of a net, and the records of those in training."""
+
+    def __init__(self, net: "Module") -> None:
+        self._net = net
+        self._layout: Layout | None = None
+        self._edits = -1
+        self._compiled: dict[tuple, Compiled] = {}
+        self._records: list[Record] = []
+        self._without = "in training yet"  # why there is no record
+        self.silence = Silence()
+
+    # Forward ------------------------------------------------------------------------------------------------
+
+    def forward(self, inputs: tuple) -> Any:
+        """See `Module.__call__`."""
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves(inputs)):
+            raise StateError(
+                "a module was called inside a function that JAX traces: it would keep a tracer as its state. "
+                "Use nn.functional_call(net, parameters, x), which is pure."
+            )
+        layout = self.layout
+        key = source.key_data() if layout.draws else None
+        if self._net.training:
+            return self._train(layout, inputs, key)
+        out, states, buffers = self.compiled(layout).forward(layout.on_device(), inputs, key)
+        layout.write_changes(states, buffers)
+        self.forget("in training: the last one was in evaluation mode, train() ends that")
+        return out
+
+    def _train(self, layout: Layout, inputs: tuple, key: Any) -> Any:
+        self._refuse_spent(layout)
+        variables = layout.on_device()
+        learned = {n: d for n, d in variables.parameters.items() if layout.parameters[n].requires_grad}
+        silent_for = self.silence.before(layout)
+        ran = self.compiled(layout).forward(variables, inputs, key, learned, silent_for)
+        out, states, buffers, vjp, silent_for = ran
+        self.silence.after(silent_for)
+        if all(state is None for state in variables.states.values()):
+            self._records.clear()
+        kept = tuple((name, leaf.shape, leaf.dtype) for name, leaf in _floats(states)[0].items())
+        self._records.append(Record(vjp, getattr(out, "shape", ()), kept, variables.parameters))
+        layout.write_changes(states, buffers)
+        return out
+
+    def _refuse_spent(self, layout: Layout) -> None:
+        for name, node in layout.nodes.items():
+            if node._spent and node._state is not None:
+                raise StateError(
+                    f'the state of layer "{name}" ({type(node).__name__}) was already used by backward: '
+                    "another forward in training would start from it. Call F.reset_net(net) before a new "
+                    "sequence; or, to go on from this state without its gradient (truncated "
+                    "backpropagation), F.detach_net(net)."
+                )
+
+    # Backward -----------------------------------------------------------------------------------------------
+
+    def backward(self, grad: Any) -> Any:
+        """See `Module.backward`."""
+        records, layout = self._records, self.layout
+        if not records:
+            raise StateError(f"backward has no forward to go through: there was none {self._without}.")
+        for record in records:
+            self._refuse_changed(record.parameters)
+        grad = grad if type(grad) is Array else put(np.asarray(grad, np.float32), layout.device)
+        grads, share = _shared(grad, records, layout)
+        backward, carried, inputs = self.compiled(layout).backward, {}, []
+        for record, part in zip(reversed(records), reversed(grads), strict=True):
+            old = {name: p.grad for name, p in layout.parameters.items() if p.grad is not None}
+            summed, carried, given = backward(record.vjp, part, carried, old, record.out, record.states, share)
+            for name, total in summed.items():
+                layout.parameters[name].grad = total
+            inputs.insert(0, given)
+        for node in layout.nodes.values():
+            vars(node)["_spent"] = True
+        self.forget("since the last backward")
+        return _joined(inputs) if _single_steps(layout) else _alone(inputs[-1])
+
+    def _refuse_changed(self, parameters: dict[str, Any]) -> None:
+        for name, parameter in self.layout.parameters.items():
+            if parameter.data is not parameters.get(name):
+                raise StateError(
+                    f'the parameter "{name}" was changed between forward and backward, which needs its old '
+                    "values. Call backward first, then change it or step the optimizer."
+                )
+
+    def forget(self, when: str) -> None:
+        """Drops the records; `when` ends the sentence that says so."""
+        self._records.clear()
+        self._without = when
+
+    # Compiling ----------------------------------------------------------------------------------------------
+
+    @property
+    def layout(self) -> Layout:
+        """The net's layout, made anew after an attribute of any module was set."""
+        edits = type(self._net)._edits
+        if self._layout is None or edits != self._edits:
+            layout, self._edits = Layout(self._net), edits
+            if self._layout is not None:
+                layout.inherit(self._layout)
+            self._layout = layout
+        return self._layout
+
+    def compiled(self, layout: Layout) -> Compiled:
+        """The compiled calls for the choices of the modules as they are."""
+        setting = layout.choices, layout.device
+        found = self._compiled.get(setting)
+        if found is None:
+            forward = _trained(layout) if self._net.training else _evaluated(layout)
+            backward = jit(_backward, device=layout.device, static_argnums=(4, 5, 6))
+            found = self._compiled[setting] = Compiled(jit(forward, device=layout.device), backward)
+        return found
+
+
+def _evaluated(layout: Layout) -> Any:
+    def forward(variables: Variables, inputs: tuple, key: Any) -> Any:
+        ran = layout.run(variables, inputs, key)
+        return ran.out, ran.states, ran.buffers
+
+    return forward
+
+
+def _trained(layout: Layout) -> Any:
+    def forward(variables: Variables, inputs: tuple, key: Any, learned: dict, silent_for: dict) -> Any:
+        states, with_states = _floats(variables.states)
+        values, with_values = _floats(inputs)
+
+        def pure(learned: dict[str, Any], states: dict[str, Any], values: dict[str, Any]) -> Any:
+            parameters = variables.parameters | learned
+            given = variables._replace(parameters=parameters, states=with_states(states))
+            ran = layout.run(given, with_values(values), key)
+            changes = ran.states, ran.buffers, longer(silent_for, ran.fired)
+            return (ran.out, _floats(ran.states)[0]), changes
+
+        (out, _), vjp, (new_states, buffers, silent_for) = jax.vjp(pure, learned, states, values, has_aux=True)
+        return out, new_states, buffers, vjp, silent_for
+
+    return forward
+
+
+def _backward(vjp: Any, grad: Any, carried: dict, old: dict, out: tuple[int, ...], states: tuple, share: int) -> Any:
+    """One record's gradients: by the parameters, added to the old ones; by the states before it; by its
+    input.
+
+    Args:
+        vjp: The record's.
+        grad: By its output, or (then broadcast) by a mean that this output has a part in.
+        carried: By the states that it left, as far as a later record started from them.
+        old: The gradients to add to.
+        out: The shape of its output.
+        states: Name, shape and dtype of each state.
+        share: How many parts the mean has.
+    """
+    g_out = jnp.broadcast_to(grad / share if share > 1 else grad, out)
+    g_states = {name: carried.get(name, jnp.zeros(shape, dtype)) for name, shape, dtype in states}
+    learned, earlier, values = vjp((g_out, g_states))
+    return {name: g + old[name] if name in old else g for name, g in learned.items()}, earlier, values
+
+
+def _floats(tree: Any) -> tuple[dict[str, Any], Callable[[dict[str, Any]], Any]]:
+    """The leaves of a tree that can be differentiated, by name; and a function from such to a whole tree."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(tree)
+    named = {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
+    floats = {name: leaf for name, leaf in named.items() if jnp.issubdtype(leaf.dtype, jnp.floating)}
+
+    def whole(floats: dict[str, Any]) -> Any:
+        return jax.tree_util.tree_unflatten(structure, list((named | floats).values()))
+
+    return floats, whole
+
+
+def _single_steps(layout: Layout) -> bool:
+    """Whether the net has neurons and takes one step at a time."""
+    return bool(layout.nodes) and not layout.sequences
+
+
+def _shared(grad: Array, records: list[Record], layout: Layout) -> tuple[list[Any], int]:
+    """The gradient of each record, and how many parts the mean has that it is by (1: it is by no mean).
+
+    Raises:
+        ShapeError: The gradient has another shape than the output, or than its mean over time.
+    """
+    calls, out = len(records), records[-1].out
+    if _single_steps(layout):
+        if grad.shape == out:
+            return [grad] * calls, calls
+        if grad.shape == (calls, *out):
+            return [grad[k] for k in range(calls)], 1
+        expected = f"{(calls, *out)}, as the output of {calls} calls, or {out}, as its mean over the calls"
+    else:
+        none = [np.float32(0)] * (calls - 1)
+        if grad.shape == out:
+            return [*none, grad], 1
+        if layout.sequences and grad.shape == out[1:]:
+            return [*none, grad], out[0]
+        expected = f"{out}, as the net's last output"
+        expected += f", or {out[1:]}, as its mean over time," if layout.sequences else ","
+    raise ShapeError(f"grad has shape {grad.shape}: {expected} was expected.")
+
+
+def _joined(inputs: list[dict[str, Any]]) -> Any:
+    """The gradients by the inputs of several calls, stacked."""
+    return _alone({name: np.stack([given[name] for given in inputs]) for name in inputs[0]})
+
+
+def _alone(given: dict[str, Any]) -> Any:
+    """The gradient by the input; by each of several; None where no input was a float."""
+    values = tuple(given.values())
+    return values[0] if len(values) == 1 else values or None

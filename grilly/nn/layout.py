@@ -1,0 +1,221 @@
+"""What of a net goes through its compiled calls as arguments and results: the one place that puts arrays into
+modules.
+
+A compiled call takes `Variables`, puts them (JAX's tracers, then) into the modules, runs `forward`, and takes
+out what it changed. So modules are written as if they simply held arrays, and yet no value is ever a constant
+of a kernel.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ..errors import ParameterError
+from ..runtime import Array, Device, default_device, put
+from .running import Running, running
+
+if TYPE_CHECKING:
+    from .module import Module
+
+
+class Variables(NamedTuple):
+    """The arrays of a net, by name."""
+
+    parameters: dict[str, Any]
+    buffers: dict[str, Any]
+    constants: dict[str, Any]  # leaves of pure functions, such as F.LIFParams or a surrogate
+    states: dict[str, Any]  # of each module that keeps one; None before its first step
+
+
+class Ran(NamedTuple):
+    """What a call of a net computed, and what it changed."""
+
+    out: Any
+    states: dict[str, Any]
+    buffers: dict[str, Any]
+    fired: dict[str, tuple[jax.Array, int]]  # the sum of a neuron's spikes, and the steps it is a sum over
+    started: dict[str, Any]  # the states that the neurons started from
+
+
+class Layout:
+    """Where the arrays of a net are, as long as no attribute of a module is set.
+
+    Attributes:
+        names: The name of each module, by `id`.
+        nodes: The modules that keep a state, by name.
+        sequences: Whether the net takes sequences: a module outside of a MultiStepContainer is in step mode
+            'm'.
+        draws: Whether a module draws random numbers.
+        choices: Everything that a trace depends on and that is no argument: hashable.
+    """
+
+    def __init__(self, net: "Module") -> None:
+        self.net = net
+        modules = dict(net.named_modules())
+        self.names = {id(module): name for name, module in modules.items()}
+        self.nodes = {name: module for name, module in modules.items() if hasattr(module, "initial_state")}
+        self.sequences = any(getattr(module, "step_mode", "s") == "m" for module in modules.values())
+        self.draws = any(module.random and module.training for module in modules.values())
+        self.parameters = dict(net.named_parameters())
+        self.buffers = dict(net.named_buffers())
+        self._leaves = {
+            f"{name}.{attribute}": (module, attribute)
+            for name, module in modules.items()
+            for attribute, value in vars(module).items()
+            if _holds_leaves(value)
+        }
+        self.choices = tuple((name, type(module), *_choices(module)) for name, module in modules.items())
+        self._placed: dict[str, tuple[Any, Any]] = {}
+
+    def read(self) -> Variables:
+        """What the modules hold now."""
+        return Variables(
+            {name: parameter.data for name, parameter in self.parameters.items()},
+            {name: buffer.data for name, buffer in self.buffers.items()},
+            {name: getattr(*place) for name, place in self._leaves.items()},
+            {name: node._state for name, node in self.nodes.items()},
+        )
+
+    def write(self, variables: Variables) -> None:
+        """Puts arrays into the modules."""
+        for name, value in variables.parameters.items():
+            self.parameters[name].data = value
+        for name, value in variables.constants.items():
+            module, attribute = self._leaves[name]
+            object.__setattr__(module, attribute, value)  # no edit: it is the same attribute
+        self.write_changes(variables.states, variables.buffers)
+
+    def write_changes(self, states: dict[str, Any], buffers: dict[str, Any]) -> None:
+        """Puts what a call changes into the modules."""
+        for name, value in buffers.items():
+            self.buffers[name].data = value
+        for name, value in states.items():
+            vars(self.nodes[name])["_state"] = value
+
+    def at_rest(self) -> dict[str, Any]:
+        """The states before the first step."""
+        return dict.fromkeys(self.nodes)
+
+    # On the device ------------------------------------------------------------------------------------------
+
+    def on_device(self) -> Variables:
+        """What the modules hold, as Arrays: what is still on the host moves to the net's device for good."""
+        for held in (*self.parameters.values(), *self.buffers.values()):
+            if type(held.data) is not Array:
+                held.data = put(held.data, self.device)
+        found = self.read()
+        constants = {name: self._on_device(name, value) for name, value in found.constants.items()}
+        return found._replace(constants=constants)
+
+    def _on_device(self, name: str, value: Any) -> Any:
+        given, placed = self._placed.get(name, (None, None))
+        if given is not value:
+            placed = jax.tree.map(lambda leaf: put(np.asarray(leaf, np.float32), self.device), value)
+            self._placed[name] = value, placed
+        return placed
+
+    def inherit(self, older: "Layout") -> None:
+        """Takes over the constants that another layout of the net has on the device."""
+        if older.device is self.device:
+            self._placed = older._placed
+
+    @functools.cached_property
+    def device(self) -> Device:
+        """Where the net is: where it was moved to, else where its parameters are, else the default device."""
+        if self.net._device is not None:
+            return self.net._device
+        held = (parameter.data for parameter in self.parameters.values())
+        return next((data.device for data in held if type(data) is Array), None) or default_device()
+
+    # Running ------------------------------------------------------------------------------------------------
+
+    def run(self, variables: Variables, inputs: tuple, key: Any = None, forward: Callable | None = None) -> Ran:
+        """The net as a pure function: `forward` on these arrays. The modules are left as they were."""
+        before = self.read()
+        current = Running(self.names, key)
+        token = running.set(current)
+        try:
+            self.write(variables)
+            out = (forward or self.net.forward)(*inputs)
+            after = self.read()
+        finally:
+            self.write(before)
+            running.reset(token)
+        fired = {self.names[module]: counted for module, counted in current.fired.items()}
+        started = {self.names[module]: state for module, state in current.started.items()}
+        return Ran(out, after.states, after.buffers, fired, started)
+
+
+def functional_call(
+    net: "Module", parameters: dict[str, Any], x: Any, state: dict[str, Any] | None = None, key: Any = None
+) -> tuple[Any, dict[str, Any]]:
+    """A net as a pure function of its parameters and its state, for `jax.grad`, `jax.jit` and `grilly.jit`.
+
+    Args:
+        net: A module. It is left as it is.
+        parameters: By the names of `named_parameters()`; a name left out stands for the net's own value.
+        x: The input.
+        state: What the call before returned; None for neurons at rest and the net's own buffers.
+        key: A random key, `jax.random.key(seed)`, if the net draws random numbers.
+
+    Returns:
+        The output, and what the call changed: the neurons' states and the buffers, by name.
+
+    Raises:
+        ParameterError: A name in `parameters` or `state` is unknown.
+
+    Example:
+        >>> import jax, numpy as np
+        >>> from grilly import nn
+        >>> net = nn.Sequential(nn.Linear(3, 2), nn.LIFNode())
+        >>> def loss(parameters, x):
+        ...     spikes, state = functional_call(net, parameters, x)
+        ...     return spikes.sum()
+        >>> weights = {name: p.data for name, p in net.named_parameters()}
+        >>> jax.grad(loss)(weights, np.ones((4, 3), np.float32))["0.weight"].shape
+        (2, 3)
+    """
+    layout, state = Layout(net), dict(state or {})
+    found = layout.read()
+    unknown = [*(parameters.keys() - found.parameters.keys())]
+    unknown += state.keys() - found.states.keys() - found.buffers.keys()
+    if unknown:
+        known = ", ".join((*found.parameters, *found.states, *found.buffers))
+        raise ParameterError(f"the net has nothing named {', '.join(sorted(unknown))}: its names are {known}.")
+    variables = Variables(
+        _as_jax(found.parameters) | parameters,
+        _as_jax(found.buffers) | {name: state[name] for name in found.buffers if name in state},
+        found.constants,
+        {name: state.get(name) for name in found.states},
+    )
+    data = None if key is None else jax.random.key_data(key)
+    ran = layout.run(variables, (x,), data)
+    return ran.out, ran.states | ran.buffers
+
+
+def _as_jax(arrays: dict[str, Any]) -> dict[str, Any]:
+    return {name: jax.numpy.asarray(array) for name, array in arrays.items()}
+
+
+def _holds_leaves(value: Any) -> bool:
+    """Whether a value is the leaves of a pure function: a dataclass that JAX takes apart."""
+    return dataclasses.is_dataclass(value) and not jax.tree_util.all_leaves([value])
+
+
+def _choices(module: "Module") -> tuple:
+    """What decides a module's trace beside its arrays: its other attributes, by value where they have one."""
+    return tuple(
+        (name, _hashable(value)) for name, value in vars(module).items() if name[0] != "_" and not _holds_leaves(value)
+    )
+
+
+def _hashable(value: Any) -> Any:
+    try:
+        hash(value)
+    except TypeError:
+        return id(value)
+    return value

@@ -1,0 +1,306 @@
+"""`Module`: a tree of layers that hold arrays. What calling one does is in `calls`; no arithmetic here."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import jax
+import numpy as np
+
+from ..errors import DataError, GrillyError, ParameterError
+from ..runtime import Array, Device, find_device
+from .calls import Calls
+from .parameter import Buffer, Parameter
+from .running import running
+
+
+class Module:
+    """The base of everything that can be called in a net: layers, neurons, containers, your own.
+
+    Attributes that are a `Module`, a `Parameter`, a `Buffer`, or the leaves of a pure function
+    (`F.LIFParams`, a surrogate) are found by themselves. Calling a net runs its whole `forward` as one
+    compiled call; within it, modules and functions of `grilly.functional` and `jax.numpy` combine freely.
+    `forward` runs in Python only when a call has new shapes, or after an attribute of a module was set; so it
+    must be pure.
+
+    Attributes:
+        training: Whether calls are recorded for `backward`, and dropout and batch normalization train.
+        random: True in a class whose `forward` calls `random_key()` in training.
+
+    Example:
+        >>> import numpy as np
+        >>> from grilly import functional as F, nn
+        >>> class Residual(nn.Module):
+        ...     def __init__(self, features):
+        ...         self.inner = nn.Linear(features, features)
+        ...     def forward(self, x):
+        ...         return x + F.relu(self.inner(x))
+        >>> Residual(4)(np.ones((2, 4), np.float32)).shape
+        (2, 4)
+    """
+
+    training: bool
+    random = False
+    _state: Any
+    _spent: bool  # whether backward has gone through the calls that led to the state
+    _device: Device | None
+    _edits = 0  # attributes set so far, of all modules: what was derived from them may be out of date
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Sets what every module has, so that a class of yours need not call `super().__init__()`."""
+        self = super().__new__(cls)
+        vars(self).update(training=True, _state=None, _spent=False, _device=None)
+        return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        Module._edits += 1
+        if isinstance(value, Parameter):
+            value.name = name
+
+    def forward(self, *inputs: Any, **_: Any) -> Any:
+        """What the module computes, in pure functions of arrays. Override it; call the module itself."""
+        raise NotImplementedError(f"{type(self).__name__} has no method forward: write forward(self, x).")
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Runs `forward`: as one compiled call, or as a part of the call of the net that this belongs to.
+
+        Returns:
+            What `forward` returns, with `grilly.Array` as arrays.
+
+        Raises:
+            StateError: In training, the state of a neuron was used by `backward` already; or the call is
+                inside a function that JAX traces, where `functional_call` belongs.
+            ShapeError: The input does not fit, or the neurons' state has another batch size.
+        """
+        current = running.get()
+        if current is None:
+            return self.calls.forward(inputs)
+        try:
+            return self.forward(*inputs)
+        except GrillyError as error:
+            if not hasattr(error, "__notes__"):
+                error.add_note(f'in layer "{current.names.get(id(self), "?")}": {self._line()}')
+            raise
+
+    def backward(self, grad: Any) -> Any:
+        """Propagates a gradient back through the calls since the last `F.reset_net`, and adds to each
+        `.grad`.
+
+        Args:
+            grad: The loss's derivative by the output of the last call, in its shape. If that is a sequence
+                `(T, N, *)`, `(N, *)` is taken as well: the derivative by the output's mean over time. In step
+                mode 's' the output is that of all calls: `(calls, N, *)`, or `(N, *)` by the mean over the
+                calls.
+
+        Returns:
+            The derivative by the input; in step mode 's' by the inputs of all calls, `(calls, N, *)`.
+
+        Raises:
+            ShapeError: `grad` has another shape.
+            StateError: There is no recorded call: none in training, or `backward` ran through it already. Or
+                a parameter was changed since.
+
+        Example:
+            >>> import numpy as np
+            >>> from grilly import nn
+            >>> layer = nn.Linear(3, 2)
+            >>> y = layer(np.ones((4, 3), np.float32))
+            >>> layer.backward(np.ones_like(y)).shape, np.asarray(layer.bias.grad).tolist()
+            ((4, 3), [4.0, 4.0])
+        """
+        return self.calls.backward(grad)
+
+    @property
+    def calls(self) -> Calls:
+        """The compiled calls of the net, and the records of those in training."""
+        if "_calls" not in vars(self):
+            vars(self)["_calls"] = Calls(self)
+        return vars(self)["_calls"]
+
+    # The tree -----------------------------------------------------------------------------------------------
+
+    def children(self) -> Iterator["Module"]:
+        """The modules directly inside."""
+        return (child for _, child in self._named(Module))
+
+    def modules(self) -> Iterator["Module"]:
+        """This module and all inside it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_modules(self, prefix: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, "Module"]]:
+        """As `modules`, with names: '' for this one, '0.inner' for the attribute `inner` of attribute `0`."""
+        seen = set() if seen is None else seen
+        if id(self) in seen:
+            return
+        seen.add(id(self))
+        yield prefix, self
+        for name, child in self._named(Module):
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name, seen)
+
+    def parameters(self) -> list[Parameter]:
+        """What is learned: weights, biases, a parametric neuron's `w`. Never a threshold."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        return self._all_named(Parameter)
+
+    def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
+        return self._all_named(Buffer)
+
+    def _named(self, kind: type) -> Iterator[tuple[str, Any]]:
+        """Attributes of one kind."""
+        return ((name, value) for name, value in list(vars(self).items()) if isinstance(value, kind))
+
+    def _all_named(self, kind: type) -> Iterator[tuple[str, Any]]:
+        """Attributes of one kind of this module and all inside it, each once."""
+        seen: set[int] = set()
+        for prefix, module in self.named_modules():
+            for name, value in module._named(kind):
+                if id(value) not in seen:
+                    seen.add(id(value))
+                    yield (f"{prefix}.{name}" if prefix else name), value
+
+    # Saving -------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """A copy of parameters and buffers by name. A neuron's state is not in it."""
+        return {name: np.array(held.data) for name, held in self._held().items()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> None:
+        """Sets parameters and buffers to those of a `state_dict`.
+
+        Args:
+            state_dict: Arrays by name.
+            strict: Whether every name has to be there, and no other.
+
+        Raises:
+            DataError: Names are missing or unexpected, or an array has the wrong shape; nothing was set then.
+        """
+        held = self._held()
+        missing = [name for name in held if name not in state_dict] if strict else []
+        unexpected = [name for name in state_dict if name not in held] if strict else []
+        shared = held.keys() & state_dict.keys()
+        wrong = [
+            f"{name} {np.shape(state_dict[name])} instead of {np.shape(held[name].data)}"
+            for name in held
+            if name in shared and np.shape(state_dict[name]) != np.shape(held[name].data)
+        ]
+        refuse_names("the net", missing, unexpected, wrong)
+        for name in shared:
+            old = held[name].data
+            held[name].data = np.array(state_dict[name], old.dtype)
+
+    def _held(self) -> dict[str, Parameter | Buffer]:
+        return dict(self.named_parameters()) | dict(self.named_buffers())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: without what belongs to this process."""
+        return {name: value for name, value in vars(self).items() if name not in ("_calls", "_device")}
+
+    def __setstate__(self, attributes: dict[str, Any]) -> None:
+        vars(self).update(attributes)
+
+    # Modes --------------------------------------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets training mode for all modules inside, or (`mode=False`) evaluation mode."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Sets evaluation mode: nothing is recorded or dropped, batch statistics are the running ones."""
+        return self.train(False)
+
+    def set_step_mode(self, mode: str) -> None:
+        """See `grilly.functional.set_step_mode`."""
+        check_step_mode(mode)
+        for child in self.children():
+            child.set_step_mode(mode)
+        if hasattr(self, "step_mode"):
+            self.step_mode = mode
+
+    def reset(self) -> None:
+        """See `grilly.functional.reset_net`."""
+        self._cut(keep_state=False)
+
+    def detach(self) -> None:
+        """See `grilly.functional.detach_net`."""
+        self._cut(keep_state=True)
+
+    def _cut(self, keep_state: bool) -> None:
+        for module in self.modules():
+            state = module._state if keep_state else None
+            vars(module).update(_state=state, _spent=False)
+            if "_calls" in vars(module):
+                module.calls.forget("since F.detach_net" if keep_state else "since F.reset_net")
+
+    def zero_grad(self) -> None:
+        """Forgets the gradients."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def to(self, device: str | Device) -> Self:
+        """Moves the net, its gradients and its neurons' states to a device.
+
+        Args:
+            device: A name as for GRILLY_DEVICE, or a device.
+        """
+        place = find_device(device) if isinstance(device, str) else device
+        for module in self.modules():
+            module._move(place)
+        return self
+
+    def _move(self, place: Device) -> None:
+        def moved(leaf: Any) -> Any:
+            return leaf.to(place) if isinstance(leaf, Array) else leaf
+
+        self._device = place
+        vars(self)["_state"] = jax.tree.map(moved, self._state)
+        for _, held in (*self._named(Parameter), *self._named(Buffer)):
+            held.data = moved(held.data)
+        for _, parameter in self._named(Parameter):
+            parameter.grad = moved(parameter.grad)
+
+    # Text ---------------------------------------------------------------------------------------------------
+
+    def extra_repr(self) -> str:
+        """What stands between the parentheses of a module's line."""
+        return ""
+
+    def _line(self) -> str:
+        return f"{type(self).__name__}({self.extra_repr()})"
+
+    def __repr__(self) -> str:
+        inside = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self._named(Module)]
+        if not inside:
+            return self._line()
+        extra = self.extra_repr()
+        lines = ([extra] if extra else []) + inside
+        return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
+
+
+def check_step_mode(mode: str) -> None:
+    """Refuses an unknown step mode.
+
+    Raises:
+        ParameterError: It is neither 's' nor 'm'.
+    """
+    if mode not in ("s", "m"):
+        raise ParameterError(
+            f"step_mode is {mode!r}: 's' (one step, (N, *)) or 'm' (a sequence, (T, N, *)) was expected."
+        )
+
+
+def refuse_names(taker: str, missing: list[str], unexpected: list[str], wrong: list[str]) -> None:
+    """Refuses a state dict whose names or shapes are others.
+
+    Raises:
+        DataError: It lists them.
+    """
+    faults = {"missing": missing, "unexpected": unexpected, "of the wrong shape": wrong}
+    if any(faults.values()):
+        listed = "; ".join(f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names)
+        raise DataError(
+            f"this state dict does not fit {taker}; {listed}. Load one that was saved from the same structure."
+        )

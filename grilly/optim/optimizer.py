@@ -1,0 +1,264 @@
+"""`Optimizer`: holds parameters, their groups and optax's state; one compiled call updates them all.
+
+What an optimizer computes is its `transform`, made of optax's parts; the learning rate is applied here, as an
+argument of the call, so that a new rate recompiles nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+
+from ..errors import ParameterError, StateError
+from ..nn import Parameter
+from ..nn.module import refuse_names
+from ..runtime import Array, Device, Jit, jit, put
+from .schedule import Schedule
+
+Parameters = Iterable[Parameter] | Iterable[dict[str, Any]]
+Rate = float | Schedule
+
+
+class Update(NamedTuple):
+    """The arguments of one update. A group's parameters are by number, as are optax's arrays for them."""
+
+    params: tuple[dict[str, Any], ...]
+    state: tuple[Any, ...]
+    rates: tuple[Any, ...]
+    choices: tuple  # of each group, and the clipping norm: static
+
+
+class Optimizer:
+    """The base of the optimizers.
+
+    Args:
+        params: Parameters; or groups of them, each a dict with the key `params` and whatever differs from the
+            arguments of the optimizer: `{"params": net[0].parameters(), "lr": 1e-2}`.
+        lr: Learning rate, >= 0; or a function of the number of steps taken, as optax's schedules are.
+        choices: The other numbers of a group, by name.
+        clip_grad_norm: If given, > 0: the gradients of all groups are scaled down together to at most this
+            norm.
+
+    Attributes:
+        param_groups: The groups, as dicts; setting `param_groups[0]["lr"]` recompiles nothing.
+        parameters: Those of all groups, in order.
+        steps: How many steps were taken.
+
+    Raises:
+        ParameterError: There is no parameter, one is in two groups, or a number is out of range.
+    """
+
+    def __init__(self, params: Parameters, lr: Rate, choices: dict[str, Any], clip_grad_norm: float | None) -> None:
+        self._defaults = {"lr": lr, **choices}
+        self.param_groups = [self._group(given) for given in _grouped(params)]
+        self.clip_grad_norm = clip_grad_norm
+        self.steps = 0
+        self.parameters = [p for group in self.param_groups for p in group["params"]]
+        self._numbers = {id(parameter): str(number) for number, parameter in enumerate(self.parameters)}
+        self._refuse_faults()
+        self._state: tuple[Any, ...] | None = None
+        self._device: Device | None = None
+        self._rates: dict[int, tuple[Any, Array]] = {}
+        self._compiled: Jit = jit(self._updated, donate_argnums=(0, 1), static_argnums=(4,))
+
+    # What an optimizer says ---------------------------------------------------------------------------------
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Refuses numbers that are out of range."""
+
+    def transform(self, *_: Any, **choices: Any) -> optax.GradientTransformation:
+        """What is done to the gradients, before the learning rate is applied."""
+        raise NotImplementedError(f"{type(self).__name__} has no method transform.")
+
+    # Stepping -----------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Updates every parameter that has a gradient.
+
+        Raises:
+            StateError: None has.
+        """
+        learned = [p for p in self.parameters if p.grad is not None]
+        if not learned:
+            raise StateError(
+                "no parameter has a gradient: call net.backward(grad) before optimizer.step(). (zero_grad() "
+                "forgets gradients, so it belongs before backward.)"
+            )
+        update = self.begin(learned)
+        gradients = tuple(
+            {number: p.grad for number, p in self._numbered(group, learned)} for group in self.param_groups
+        )
+        self.finish(learned, *self._compiled(update.params, update.state, gradients, update.rates, update.choices))
+
+    def begin(self, learned: list[Parameter]) -> Update:
+        """The arguments of an update of these parameters. What it donates, `finish` replaces."""
+        params = tuple(dict(self._data(group, learned)) for group in self.param_groups)
+        device = next(value.device for group in params for value in group.values())
+        self._place(device)
+        state = tuple(_only(s, p.keys()) for s, p in zip(self._state or (), params, strict=True))
+        rates = tuple(self._rate(k, device) for k in range(len(self.param_groups)))
+        choices = tuple(tuple(self._choices(group).items()) for group in self.param_groups)
+        return Update(params, state, rates, (choices, self.clip_grad_norm))
+
+    def updated(self, update: Update, gradients: tuple[dict[str, Any], ...]) -> tuple[tuple, tuple]:
+        """The update as a pure function: the next parameters, and the next state."""
+        groups, norm = update.choices
+        if norm is not None:
+            clipped: Any = optax.clip_by_global_norm(norm).update(gradients, optax.EmptyState())[0]
+            gradients = clipped
+        params, state = [], []
+        parts = zip(groups, gradients, update.state, update.params, update.rates, strict=True)
+        for choices, grads, old_state, old, rate in parts:
+            steps: Any
+            steps, new_state = self.transform(**dict(choices)).update(grads, old_state, old)
+            params.append({number: old[number] + -rate * steps[number] for number in old})
+            state.append(new_state)
+        return tuple(params), tuple(state)
+
+    def finish(self, learned: list[Parameter], params: tuple, state: tuple) -> None:
+        """Takes what the update gave."""
+        values = {number: value for group in params for number, value in group.items()}
+        for parameter in learned:
+            parameter.data = values[self._numbers[id(parameter)]]
+        self._state = tuple(_joined(old, new) for old, new in zip(self._state or (), state, strict=True))
+        self.steps += 1
+
+    def _updated(self, params: tuple, state: tuple, gradients: tuple, rates: tuple, choices: tuple) -> Any:
+        return self.updated(Update(params, state, rates, choices), gradients)
+
+    def _numbered(self, group: dict[str, Any], learned: list[Parameter]) -> list[tuple[str, Parameter]]:
+        chosen = {id(parameter) for parameter in learned}
+        return [(self._numbers[id(p)], p) for p in group["params"] if id(p) in chosen]
+
+    def _data(self, group: dict[str, Any], learned: list[Parameter]) -> Iterable[tuple[str, Any]]:
+        for number, parameter in self._numbered(group, learned):
+            if type(parameter.data) is not Array:
+                parameter.data = put(parameter.data, self._device)
+            yield number, parameter.data
+
+    def _rate(self, k: int, device: Device) -> Any:
+        """The learning rate of a group: on the device, as long as it stays the same."""
+        rate: Any = self.param_groups[k]["lr"]
+        if callable(rate):
+            return np.float32(rate(self.steps))
+        known = self._rates.get(k)
+        if known is None or known[0] != rate or known[1].device is not device:
+            known = self._rates[k] = rate, put(np.float32(rate), device)
+        return known[1]
+
+    def _choices(self, group: dict[str, Any]) -> dict[str, Any]:
+        return {name: group[name] for name in self._defaults if name != "lr"}
+
+    # State --------------------------------------------------------------------------------------------------
+
+    def _place(self, device: Device) -> None:
+        """Makes the state, or moves it, so that it is where the parameters are."""
+        if self._state is None:
+            self._state = self._initial()
+        elif device is self._device:
+            return
+        self._device = device
+        self._state = jax.tree.map(lambda leaf: put(np.asarray(leaf), device), self._state)
+
+    def _initial(self) -> tuple[Any, ...]:
+        return tuple(
+            self.transform(**self._choices(group)).init(
+                {self._numbers[id(p)]: np.zeros(p.shape, np.float32) for p in group["params"]}
+            )
+            for group in self.param_groups
+        )
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """A copy of everything that the next step depends on, but for the parameters and the arguments."""
+        return {name: np.array(leaf) for name, leaf in self._named().items()} | {"steps": np.array(self.steps)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Goes on where `state_dict` was taken.
+
+        Raises:
+            DataError: It belongs to another optimizer, or to other parameters; nothing was set then.
+        """
+        expected = {name: np.shape(leaf) for name, leaf in self._named().items()} | {"steps": ()}
+        missing = [name for name in expected if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in expected]
+        wrong = [
+            f"{name} {np.shape(state_dict[name])} instead of {shape}"
+            for name, shape in expected.items()
+            if name in state_dict and np.shape(state_dict[name]) != shape
+        ]
+        refuse_names(f"this {type(self).__name__}", missing, unexpected, wrong)
+        structure = jax.tree_util.tree_structure(self._state)
+        leaves = [np.asarray(state_dict[name], leaf.dtype) for name, leaf in self._named().items()]
+        self._state, self._device = jax.tree_util.tree_unflatten(structure, leaves), None
+        self.steps = int(state_dict["steps"])
+
+    def _named(self) -> dict[str, Any]:
+        """The leaves of the state, by name."""
+        self._state = self._initial() if self._state is None else self._state
+        leaves = jax.tree_util.tree_flatten_with_path(self._state)[0]
+        return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+    # Faults -------------------------------------------------------------------------------------------------
+
+    def _group(self, given: dict[str, Any]) -> dict[str, Any]:
+        unknown = given.keys() - self._defaults.keys() - {"params"}
+        if unknown or "params" not in given:
+            raise ParameterError(
+                f"a parameter group has the keys {', '.join(sorted(given))}: params, and any of "
+                f"{', '.join(self._defaults)} were expected."
+            )
+        return {**self._defaults, **given, "params": list(given["params"])}
+
+    def _refuse_faults(self) -> None:
+        if not self.parameters:
+            raise ParameterError("the optimizer was given no parameter: expected net.parameters().")
+        if len(self._numbers) != len(self.parameters):
+            raise ParameterError("a parameter is twice among those of the optimizer: each can be in one group only.")
+        if self.clip_grad_norm is not None and not self.clip_grad_norm > 0:
+            raise ParameterError(f"clip_grad_norm is {self.clip_grad_norm}: a norm above 0 was expected, or None.")
+        for parameter in self.parameters:
+            if not isinstance(parameter, Parameter):
+                kind = type(parameter).__name__
+                raise ParameterError(f"the optimizer was given a {kind}: expected net.parameters().")
+        for group in self.param_groups:
+            if not callable(group["lr"]):
+                refuse_outside("lr", group["lr"], 0)
+            self.check(group)
+
+
+def refuse_outside(name: str, value: Any, low: float, high: float | None = None) -> None:
+    """Refuses a number below `low`, or at `high` and above; NaN too.
+
+    Raises:
+        ParameterError: It names the range.
+    """
+    if not (value >= low and (high is None or value < high)):
+        span = f"at least {low}" if high is None else f"in [{low}, {high})"
+        raise ParameterError(f"{name} is {value}: a number {span} was expected.")
+
+
+def _grouped(params: Parameters) -> list[dict[str, Any]]:
+    given = list(params)
+    if given and all(isinstance(group, dict) for group in given):
+        return given  # pyright: ignore[reportReturnType]
+    return [{"params": given}]
+
+
+def _only(state: Any, numbers: Iterable[str]) -> Any:
+    """The part of optax's state that belongs to some of the parameters."""
+    return jax.tree.map(
+        lambda arrays: {n: arrays[n] for n in numbers} if _by_number(arrays) else arrays,
+        state,
+        is_leaf=_by_number,
+    )
+
+
+def _joined(old: Any, new: Any) -> Any:
+    """The state after an update of some of the parameters."""
+    return jax.tree.map(lambda a, b: a | b if _by_number(a) else b, old, new, is_leaf=_by_number)
+
+
+def _by_number(node: Any) -> bool:
+    return isinstance(node, dict)

@@ -1,0 +1,187 @@
+"""NumPy on `grilly.Array`: jnp's function of the same name, compiled for the array's device.
+
+What jnp lacks or grilly cannot compile, NumPy computes from downloaded values, and a NumPy array comes back.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+
+from ..errors import ParameterError, UnsupportedPrimitiveError
+from .border import NARROWED
+
+ARRAYS = (np.ndarray, np.generic, jax.Array)
+SCALARS = (bool, int, float)
+NUMPY_NAMES = {"amax": "max", "amin": "min"}
+# NumPy's functions of arrays to arrays that devices compute. All others see downloaded values.
+ON_DEVICE = frozenset(
+    [
+        *(
+            "all",
+            "amax",
+            "amin",
+            "any",
+            "argmax",
+            "argmin",
+            "cumsum",
+            "max",
+            "mean",
+            "min",
+            "prod",
+            "std",
+            "sum",
+            "var",
+        ),
+        *(
+            "broadcast_to",
+            "concatenate",
+            "expand_dims",
+            "flip",
+            "moveaxis",
+            "ravel",
+            "repeat",
+            "reshape",
+            "roll",
+        ),
+        *("squeeze", "stack", "swapaxes", "tile", "transpose"),
+        *("clip", "dot", "einsum", "full_like", "ones_like", "round", "tensordot", "where", "zeros_like"),
+    ]
+)
+
+
+def evaluate(name: str, args: tuple, kwargs: Mapping[str, Any] | None = None) -> Any:
+    """`jnp.<name>(*args, **kwargs)` on the device of the arrays among the arguments; all else is static."""
+    leaves, tree = jax.tree_util.tree_flatten((args, kwargs or {}))
+    arrays = [leaf for leaf in leaves if _is_array(leaf)]
+    statics = tuple(None if _is_array(leaf) else (type(leaf), _narrowed(leaf)) for leaf in leaves)
+    return _compiled(name, tree, statics)(*arrays)
+
+
+def _narrowed(value: Any) -> Any:
+    """A dtype as the one that devices have for it; anything else as it is."""
+    if not isinstance(value, (np.dtype, type)):
+        return value
+    dtype = np.dtype(value)
+    return NARROWED.get(dtype, dtype)
+
+
+def ufunc(ufunc: np.ufunc, method: str, inputs: tuple, kwargs: dict[str, Any]) -> Any:
+    """What `Array.__array_ufunc__` returns."""
+    on_host = lambda: getattr(ufunc, method)(*_host(inputs), **_host(kwargs))  # noqa: E731
+    name, outs = ufunc.__name__, kwargs.get("out", (None,))
+    for out in outs:
+        _check_writable(out)
+    if method != "__call__" or kwargs.keys() - {"out"} or len(outs) != 1 or not hasattr(jnp, name):
+        return on_host()
+    dtype = next(leaf.dtype for leaf in inputs if _is_ours(leaf))
+    inputs = tuple(_like(x, dtype) if isinstance(x, SCALARS) else x for x in inputs)
+    return _device_or_host(lambda: _into(outs[0], evaluate(name, inputs)), on_host)
+
+
+def function(func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """What `Array.__array_function__` returns."""
+    on_host = lambda: func(*_host(args), **_host(kwargs))  # noqa: E731
+    name = func.__name__
+    if name not in ON_DEVICE:
+        return on_host()
+    passed, named, out = _without_out(func, args, kwargs)
+    _check_writable(out)
+    name = NUMPY_NAMES.get(name, name)
+    return _device_or_host(lambda: _into(out, evaluate(name, passed, named)), on_host)
+
+
+def item(array: Any, index: Any) -> Any:
+    """What `Array.__getitem__` returns."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if not all(part is None or isinstance(part, (int, np.integer, slice, type(...))) for part in parts):
+        return np.asarray(array)[_downloaded(index)]
+    key = tuple(
+        ("slice", part.start, part.stop, part.step) if isinstance(part, slice) else ("part", part) for part in parts
+    )
+    np.broadcast_to(np.False_, array.shape)[index]  # numpy's own IndexError, where there is one
+    return _device_or_host(lambda: _indexing(key)(array), lambda: np.asarray(array)[index])
+
+
+@lru_cache(maxsize=1024)
+def _compiled(name: str, tree: Any, statics: tuple) -> Callable:
+    """A compiled `jnp.<name>` of the arrays that fill the gaps among `statics`."""
+    from .compile import jit  # what is compiled returns Arrays, and Arrays compute by compiling
+
+    def function(*arrays: Any) -> Any:
+        gaps = iter(arrays)
+        leaves = [next(gaps) if static is None else static[1] for static in statics]
+        args, kwargs = jax.tree_util.tree_unflatten(tree, leaves)
+        return getattr(jnp, name)(*args, **kwargs)
+
+    return jit(function)
+
+
+@lru_cache(maxsize=1024)
+def _indexing(key: tuple) -> Callable:
+    from .compile import jit
+
+    index = tuple(slice(*part[1:]) if part[0] == "slice" else part[1] for part in key)
+    return jit(lambda array: array[index])
+
+
+def _device_or_host(on_device: Callable[[], Any], on_host: Callable[[], Any]) -> Any:
+    try:
+        return on_device()
+    except UnsupportedPrimitiveError:
+        return on_host()
+
+
+def _is_ours(value: Any) -> bool:
+    from .array import Array
+
+    return isinstance(value, Array)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, ARRAYS) or _is_ours(value)
+
+
+def _downloaded(value: Any) -> Any:
+    return np.asarray(value) if _is_ours(value) else value
+
+
+def _host(tree: Any) -> Any:
+    return jax.tree.map(_downloaded, tree)
+
+
+def _like(scalar: bool | int | float, dtype: np.dtype) -> np.ndarray:
+    """A Python number as an array of the dtype that it takes next to an array of `dtype`."""
+    return np.asarray(scalar, jnp.result_type(dtype, scalar))
+
+
+def _without_out(func: Callable, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any], Any]:
+    """The arguments less `out`, which jnp does not take, wherever it stood."""
+    position = _position_of_out(func)
+    kwargs = dict(kwargs)
+    out = kwargs.pop("out", None)
+    if position is not None and len(args) > position:
+        out, args = args[position], (*args[:position], None, *args[position + 1 :])
+    return args, kwargs, out
+
+
+@lru_cache
+def _position_of_out(func: Callable) -> int | None:
+    names = list(inspect.signature(func).parameters)
+    return names.index("out") if "out" in names else None
+
+
+def _check_writable(out: Any) -> None:
+    if _is_ours(out):
+        raise ParameterError("a grilly.Array is immutable, so it cannot be `out`. Give a NumPy array, or no `out`.")
+
+
+def _into(out: Any, result: Any) -> Any:
+    if out is None:
+        return result
+    np.copyto(out, np.asarray(result))
+    return out

@@ -1,0 +1,357 @@
+"""Writes the body of one kernel: arithmetic, loads and stores, loops, branches, shared memory.
+
+Pure instructions are written once in each scope (a loop or branch opens one), so callers need not remember results.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .ir import Aval
+from .spirv import Decoration, Ext, Module, Op, Storage, words
+from .target import Target
+
+U8, U32, F32, BOOL = (np.dtype(t) for t in (np.uint8, np.uint32, np.float32, np.bool_))
+# Float operations that a driver might otherwise fuse or reorder.
+EXACT = {Op.FAdd, Op.FSub, Op.FMul, Op.FDiv, Op.FNegate, Op.FRem}
+WORKGROUP_ID, LOCAL_INVOCATION_ID = 26, 27
+
+
+@dataclass(frozen=True, eq=False)
+class Ref:
+    """A number in a register.
+
+    For an index more may be known: it is below `bound`, a multiple of `multiple`, `product` (x, d) with value x d,
+    `split` (high, d, low) with value high d + low and low < d, or `shift` (base, k), base plus a constant.
+    """
+
+    id: int
+    dtype: np.dtype
+    bound: int = 1 << 32
+    multiple: int = 1
+    product: "tuple[Ref, int] | None" = None
+    split: "tuple[Index, int, Index] | None" = None
+    shift: "tuple[Ref, int] | None" = None
+
+
+Index = int | Ref
+
+
+@dataclass(frozen=True)
+class Shared:
+    """An array in workgroup memory."""
+
+    variable: int
+    dtype: np.dtype
+
+
+class Builder:
+    """One compute kernel under construction.
+
+    Args:
+        pointers: What the buffers hold, in the order of their addresses.
+        local_size: Invocations in a workgroup.
+        coherent: Which buffers carry values from one invocation to another inside the kernel.
+        table: Whether the addresses lie in memory, behind the one push constant.
+        target: What the code runs on.
+    """
+
+    def __init__(
+        self,
+        pointers: Sequence[Aval],
+        local_size: int,
+        coherent: Sequence[bool],
+        table: bool = False,
+        target: Target = Target(),
+    ) -> None:
+        self.module = Module()
+        self.local_size = local_size
+        self.target = target
+        self.lanes = 1  # neighbouring elements an invocation computes: wide loads where it is 4
+        self._avals = pointers
+        self._stored = [U8 if aval.dtype == BOOL else aval.dtype for aval in pointers]
+        self._coherent = coherent
+        self._scopes: list[dict[tuple, Ref]] = [{}]
+        self._table = table
+        self._addresses = self._declared_addresses()
+        self._inputs = {number: self.module.builtin(number) for number in (WORKGROUP_ID, LOCAL_INVOCATION_ID)}
+        self._block = 0
+        self._label(self.module.new())
+        self._bases = [self._base(k) for k in range(len(pointers))]
+
+    def assembled(self) -> bytes:
+        """The finished module."""
+        self.module.code += words(Op.Return)
+        return self.module.assembled(self.local_size)
+
+    # Instructions ---------------------------------------------------------------------------------------------
+
+    def const(self, value: np.ndarray | np.generic) -> Ref:
+        value = np.asarray(value)
+        return Ref(self.module.constant(value), value.dtype)
+
+    def op(self, op: Op, dtype: np.dtype, *operands: Ref, exact: bool = True) -> Ref:
+        """A pure instruction. Float arithmetic is never contracted, unless `exact` is false (products)."""
+        ids = tuple(operand.id for operand in operands)
+
+        def write() -> int:
+            result = self._emit(op, self.module.type(dtype), *ids)
+            if exact and op in EXACT:
+                self.module.decorate(result, Decoration.NoContraction)
+            return result
+
+        return self.once((op, dtype, ids), dtype, write)
+
+    def ext(self, instruction: Ext, dtype: np.dtype, *operands: Ref) -> Ref:
+        """An instruction of GLSL.std.450."""
+        ids = tuple(operand.id for operand in operands)
+        kind = self.module.type(dtype)
+        return self.once(
+            ("ext", instruction, dtype, ids),
+            dtype,
+            lambda: self._emit(Op.ExtInst, kind, self.module.glsl, instruction, *ids),
+        )
+
+    def select(self, condition: Ref | bool, yes: Ref, no: Ref) -> Ref:
+        if isinstance(condition, bool):
+            return yes if condition else no
+        return self.op(Op.Select, yes.dtype, condition, yes, no)
+
+    def both(self, a: Ref | bool, b: Ref | bool) -> Ref | bool:
+        """Logical and, folded where one side is known."""
+        if isinstance(a, bool) or isinstance(b, bool):
+            known, other = (a, b) if isinstance(a, bool) else (b, a)
+            return other if known else False
+        return self.op(Op.LogicalAnd, BOOL, a, b)
+
+    def component(self, number: int, axis: int) -> Ref:
+        """One component of a built-in input."""
+        kind = self.module.vector(U32, 3)
+        vector = self.once((number,), U32, lambda: self._emit(Op.Load, kind, self._inputs[number]))
+        return self.once(
+            (number, axis),
+            U32,
+            lambda: self._emit(Op.CompositeExtract, self.module.type(U32), vector.id, axis),
+        )
+
+    @property
+    def local(self) -> Ref:
+        """The number of this invocation in its workgroup."""
+        plain = self.component(LOCAL_INVOCATION_ID, 0)
+        return self.recall(("local",)) or self.known(("local",), replace(plain, bound=self.local_size))
+
+    def group(self, axis: int) -> Ref:
+        """The number of this workgroup along an axis of the grid."""
+        return self.component(WORKGROUP_ID, axis)
+
+    def once(self, key: tuple, dtype: np.dtype, write: Callable[[], int]) -> Ref:
+        """The register that holds `key`: written now, unless an enclosing scope has it."""
+        for scope in self._scopes:
+            if key in scope:
+                return scope[key]
+        result = Ref(write(), dtype)
+        self._scopes[-1][key] = result
+        return result
+
+    def known(self, key: tuple, ref: Ref) -> Ref:
+        """Remembers a richer Ref for `key` in this scope."""
+        return self._scopes[-1].setdefault(key, ref)
+
+    def recall(self, key: tuple) -> Ref | None:
+        return next((scope[key] for scope in self._scopes if key in scope), None)
+
+    def _emit(self, op: Op, kind: int, *operands: int) -> int:
+        result = self.module.new()
+        self.module.code += words(op, kind, result, *operands)
+        return result
+
+    # Device memory --------------------------------------------------------------------------------------------
+
+    def load(self, pointer: int, index: Index, base: Ref | None = None, lane: int = 0) -> Ref:
+        """The element at `index`; where `base` is given, lane `lane` of the four elements from `base` on."""
+        stored = self._stored[pointer]
+        wide = base is not None and stored.itemsize == 4 and self._avals[pointer].size % 4 == 0
+        if wide:
+            vector = self._loaded(pointer, base, 4)
+            key = ("lane", vector.id, lane)
+            kind = self.module.type(stored)
+            value = self.once(key, stored, lambda: self._emit(Op.CompositeExtract, kind, vector.id, lane))
+        else:
+            value = self._loaded(pointer, index, 1)
+        if self._avals[pointer].dtype == BOOL:
+            return self.op(Op.INotEqual, BOOL, value, self.const(np.uint8(0)))
+        return value
+
+    def store(self, pointer: int, index: Index, value: Ref) -> None:
+        address = self._element(pointer, index, 1)
+        stored = self._stored[pointer]
+        self.module.code += words(Op.Store, address, self._as_stored(value).id, 2, stored.itemsize)
+
+    def store_wide(self, pointer: int, base: Index, values: Sequence[Ref]) -> None:
+        """Four neighbouring elements of four bytes; `base` is a multiple of four."""
+        kind = self.module.vector(self._stored[pointer], 4)
+        vector = self._emit(Op.CompositeConstruct, kind, *(value.id for value in values))
+        self.module.code += words(Op.Store, self._element(pointer, base, 4), vector, 2, 16)
+
+    def can_store_wide(self, pointer: int) -> bool:
+        return self._stored[pointer].itemsize == 4 and self._avals[pointer].size % 4 == 0
+
+    def _as_stored(self, value: Ref) -> Ref:
+        if value.dtype != BOOL:
+            return value
+        return self.op(Op.Select, U8, value, self.const(np.uint8(1)), self.const(np.uint8(0)))
+
+    def _loaded(self, pointer: int, index: Index, width: int) -> Ref:
+        stored = self._stored[pointer]
+        kind = self.module.type(stored) if width == 1 else self.module.vector(stored, width)
+        where = self.as_ref(index)
+
+        def write() -> int:
+            address = self._element(pointer, index, width)
+            result = self.module.new()
+            self.module.code += words(Op.Load, kind, result, address, 2, stored.itemsize * width)
+            return result
+
+        if self._coherent[pointer]:
+            return Ref(write(), stored)  # another invocation may have stored since
+        return self.once(("load", pointer, where.id, width), stored, write)
+
+    def _element(self, pointer: int, index: Index, width: int) -> int:
+        """The address of an element, or of the group of `width` elements that starts there."""
+        stored, base = self._stored[pointer], self._bases[pointer]
+        where = self.as_ref(index)
+        item = self.module.type(stored)
+        if width > 1:
+            item = self.module.vector(stored, width)
+            block = self.module.block(stored, width, self._coherent[pointer])
+            kind = self.module.pointer(Storage.PhysicalStorageBuffer, block)
+            base = self.once(("wide", pointer), U32, lambda: self._emit(Op.Bitcast, kind, base)).id
+            shift = self.const(np.uint32(width.bit_length() - 1))
+            where = self.op(Op.ShiftRightLogical, U32, where, shift)
+        kind = self.module.pointer(Storage.PhysicalStorageBuffer, item)
+        zero = self.const(np.uint32(0))
+        return self._emit(Op.AccessChain, kind, base, zero.id, where.id)
+
+    def as_ref(self, index: Index) -> Ref:
+        return self.const(np.uint32(index)) if isinstance(index, int) else index
+
+    def _declared_addresses(self) -> int:
+        """The push constant: the addresses, or the address of the table that holds them."""
+        module, physical = self.module, Storage.PhysicalStorageBuffer
+        blocks = [module.block(s, 1, c) for s, c in zip(self._stored, self._coherent, strict=True)]
+        record = module.record(tuple(module.pointer(physical, block) for block in blocks))
+        if self._table:
+            record = module.record((module.pointer(physical, record),))
+        return module.variable(Storage.PushConstant, record)
+
+    def _base(self, k: int) -> int:
+        """The address of buffer `k`, as a typed pointer."""
+        module, physical = self.module, Storage.PhysicalStorageBuffer
+        member = module.pointer(physical, module.block(self._stored[k], 1, self._coherent[k]))
+        number, record, storage = self.const(np.uint32(k)).id, self._addresses, Storage.PushConstant
+        aligned: tuple[int, ...] = ()
+        if self._table:
+            blocks = [module.block(s, 1, c) for s, c in zip(self._stored, self._coherent, strict=True)]
+            table = module.pointer(physical, module.record(tuple(module.pointer(physical, b) for b in blocks)))
+            zero = self.const(np.uint32(0)).id
+            chain = self._emit(Op.AccessChain, module.pointer(storage, table), record, zero)
+            record, storage, aligned = self._emit(Op.Load, table, chain), physical, (2, 8)
+        chain = self._emit(Op.AccessChain, module.pointer(storage, member), record, number)
+        return self._emit(Op.Load, member, chain, *aligned)
+
+    # Workgroup memory -----------------------------------------------------------------------------------------
+
+    def shared(self, dtype: np.dtype, size: int) -> Shared:
+        """An array of `size` elements that the workgroup shares."""
+        dtype = U32 if dtype == BOOL else dtype
+        length = self.const(np.uint32(size)).id
+        array = self.module.declared(Op.TypeArray, self.module.type(dtype), length)
+        return Shared(self.module.variable(Storage.Workgroup, array), dtype)
+
+    def read_shared(self, shared: Shared, index: Index) -> Ref:
+        return Ref(self._emit(Op.Load, self.module.type(shared.dtype), self._slot(shared, index)), shared.dtype)
+
+    def write_shared(self, shared: Shared, index: Index, value: Ref) -> None:
+        if value.dtype == BOOL:
+            value = self.op(Op.Select, U32, value, self.const(np.uint32(1)), self.const(np.uint32(0)))
+        self.module.code += words(Op.Store, self._slot(shared, index), value.id)
+
+    def _slot(self, shared: Shared, index: Index) -> int:
+        kind = self.module.pointer(Storage.Workgroup, self.module.type(shared.dtype))
+        return self._emit(Op.AccessChain, kind, shared.variable, self.as_ref(index).id)
+
+    def barrier(self) -> None:
+        """Every invocation of the workgroup arrives, and sees what the others stored."""
+        scope = self.const(np.uint32(2)).id
+        # acquire-release, of workgroup memory and of buffers
+        semantics = self.const(np.uint32(0x8 | 0x100 | 0x40)).id
+        self.module.code += words(Op.ControlBarrier, scope, scope, semantics)
+
+    # Control flow ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def when(self, condition: Ref | bool) -> Iterator[None]:
+        """A branch. A condition known to be true costs nothing."""
+        if condition is True:
+            yield
+            return
+        then, end = self.module.new(), self.module.new()
+        chosen = self.const(np.bool_(condition)) if isinstance(condition, bool) else condition
+        self.module.code += words(Op.SelectionMerge, end, 0)
+        self.module.code += words(Op.BranchConditional, chosen.id, then, end)
+        self._label(then)
+        with self._scope():
+            yield
+        self.module.code += words(Op.Branch, end)
+        self._label(end)
+
+    def loop(
+        self,
+        start: Index,
+        stop: Index,
+        step: int,
+        carried: Sequence[Ref],
+        body: Callable[[Ref, list[Ref]], Sequence[Ref]],
+        bound: int,
+    ) -> list[Ref]:
+        """`for i in range(start, stop, step): carried = body(i, carried)`; gives what is carried in the end.
+
+        `bound` is above every i that the body sees.
+        """
+        module = self.module
+        before, head, inside, again, end = self._block, *(module.new() for _ in range(4))
+        first, last, stride = self.as_ref(start), self.as_ref(stop), self.const(np.uint32(step))
+        module.code += words(Op.Branch, head)
+        self._label(head)
+        counter = Ref(module.new(), U32, bound=bound, multiple=step if start == 0 else 1)
+        entries = [counter, *(Ref(module.new(), value.dtype) for value in carried)]
+        following = [module.new() for _ in entries]
+        for entry, initial, after in zip(entries, (first, *carried), following, strict=True):
+            kind = module.type(entry.dtype)
+            module.code += words(Op.Phi, kind, entry.id, initial.id, before, after, again)
+        going = Ref(self._emit(Op.ULessThan, module.type(BOOL), counter.id, last.id), BOOL)
+        module.code += words(Op.LoopMerge, end, again, 0)
+        module.code += words(Op.BranchConditional, going.id, inside, end)
+        self._label(inside)
+        with self._scope():
+            results = list(body(counter, entries[1:]))
+        module.code += words(Op.Branch, again)
+        self._label(again)
+        module.code += words(Op.IAdd, module.type(U32), following[0], counter.id, stride.id)
+        for after, result in zip(following[1:], results, strict=True):
+            module.code += words(Op.CopyObject, module.type(result.dtype), after, result.id)
+        module.code += words(Op.Branch, head)
+        self._label(end)
+        return entries[1:]
+
+    @contextmanager
+    def _scope(self) -> Iterator[None]:
+        self._scopes.append({})
+        yield
+        self._scopes.pop()
+
+    def _label(self, label: int) -> None:
+        self.module.code += words(Op.Label, label)
+        self._block = label

@@ -1,0 +1,271 @@
+"""`grilly.jit`: from a Python function to executables, one for each signature of its arguments."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import jax
+import numpy as np
+from jax.core import Tracer
+
+from ..config import config
+from ..errors import DeviceError, ParameterError, ShapeError
+from . import debug
+from .array import Array
+from .border import KNOWN, canonical, is_key
+from .cpu import CpuDevice, CpuExecutable
+from .devices import Device, default_device, find_device
+from .ir import Aval
+from .lower import Lowered, lower
+from .target import Target
+
+if TYPE_CHECKING:
+    from .device import VulkanDevice
+
+
+def jit(
+    function: Callable,
+    *,
+    device: str | Device | None = None,
+    donate_argnums: int | Sequence[int] = (),
+    static_argnums: int | Sequence[int] = (),
+) -> "Jit":
+    """Compiles a pure function of arrays for a device, as `jax.jit` does for XLA.
+
+    The function is traced once for each new combination of shapes, dtypes and static values. Calls return at
+    once: the host waits when it looks at a result.
+
+    Args:
+        function: Takes and returns pytrees of arrays and numbers. float64 enters as float32, 64-bit integers
+            as 32-bit ones; NumPy arrays are copied before the call returns.
+        device: Where it runs: a name as for GRILLY_DEVICE, or a device. None: where its Array arguments live,
+            or the default device.
+        donate_argnums: Positions of arguments whose memory the results may take over. An Array that is
+            donated cannot be used afterwards.
+        static_argnums: Positions of arguments that are hashable Python values, not arrays: a new value
+            recompiles.
+
+    Returns:
+        A function of the same arguments whose results have `grilly.Array` as leaves. Under a JAX
+        transformation (`jax.grad`, another `jit`) it is just `function`.
+
+    Raises:
+        ShapeError: An argument is no array (when called).
+        DataError: An integer does not fit into 32 bits (when called).
+        DeviceError: An Array argument lives on another device (when called).
+
+    Example:
+        >>> import grilly, numpy as np
+        >>> step = grilly.jit(lambda v, x: v / 2 + x)
+        >>> step(np.float32(1), np.ones(3, np.float32))
+        Array([1.5, 1.5, 1.5], dtype=float32)
+    """
+    return Jit(function, device, _positions(donate_argnums), _positions(static_argnums))
+
+
+class _Call(NamedTuple):
+    """The arguments of one call, flat."""
+
+    leaves: list[Any]
+    values: list[Any]  # what the executable takes: storages and NumPy arrays
+    tree: Any
+    statics: tuple  # (position, type, value)
+    signature: tuple  # (shape, dtype) of each value
+    device: Device
+
+    @property
+    def key(self) -> tuple:
+        return self[2:]
+
+
+class Jit:
+    """A function that compiles itself for the arguments it meets; made by `jit`."""
+
+    __name__: str
+
+    def __init__(
+        self,
+        function: Callable,
+        device: str | Device | None,
+        donated: tuple[int, ...],
+        static: tuple[int, ...],
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._name = getattr(function, "__name__", type(function).__name__)
+        self._given = device
+        self._donated, self._static = donated, static
+        self._compiled: dict[tuple, _Compiled] = {}
+
+    def __repr__(self) -> str:
+        return f"grilly.jit({self._name})"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        call = self._flat(args, kwargs)
+        if call is None:
+            return self._function(*jax.tree.map(_for_jax, args), **jax.tree.map(_for_jax, kwargs))
+        return self._compiled_for(call)(call)
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """The stages of compiling a call with these arguments, to look at; nothing runs.
+
+        On `cpu`, where JAX compiles, it is what a Vulkan device of modest limits would run.
+        """
+        call = self._concrete(args, kwargs)
+        return _lowered(_Flat(self._function, call), call, self.donated_leaves(call.tree))
+
+    def profile(self, *args: Any, **kwargs: Any) -> list[tuple[str, float]]:
+        """How long each dispatch of a call takes: (label, milliseconds). Arguments stay as they are.
+
+        The dispatches run one after another, so that their sum may exceed the time of a call.
+        """
+        call = self._concrete(args, kwargs)
+        return self._compiled_for(call).profile(call)
+
+    def _compiled_for(self, call: _Call) -> "_Compiled":
+        compiled = self._compiled.get(call.key)
+        if compiled is None:
+            compiled = self._compiled[call.key] = _Compiled(self, call, _Flat(self._function, call))
+        return compiled
+
+    def _concrete(self, args: tuple, kwargs: dict[str, Any]) -> _Call:
+        call = self._flat(args, kwargs)
+        if call is None:
+            raise ParameterError(f"{self!r} needs arrays here, but is being traced by JAX. Call it outside.")
+        return call
+
+    def _flat(self, args: tuple, kwargs: dict[str, Any]) -> _Call | None:
+        """The arguments as an executable takes them; None while JAX is tracing."""
+        statics: tuple = ()
+        if self._static:
+            statics = tuple((k, type(args[k]), self._static_value(args, k)) for k in self._static if k < len(args))
+            args = tuple(arg for k, arg in enumerate(args) if k not in self._static)
+        leaves, tree = jax.tree_util.tree_flatten((args, kwargs))
+        values, signature, device = [], [], self._device
+        for k, value in enumerate(leaves):
+            if type(value) is Array:
+                if value.device is not device:
+                    device = self._joined(device, value.device, tree, k)
+                values.append(value.storage)
+            else:
+                if type(value) is not np.ndarray or value.dtype not in KNOWN:
+                    if isinstance(value, Tracer):
+                        return None
+                    value = canonical(value, functools.partial(self.argument, tree, k))
+                values.append(value)
+            signature.append((value.shape, value.dtype))
+        return _Call(leaves, values, tree, statics, tuple(signature), device or default_device())
+
+    def _static_value(self, args: tuple, k: int) -> Any:
+        try:
+            hash(args[k])
+        except TypeError as error:
+            raise ParameterError(
+                f"argument {k} of `{self._name}` is static, but a {type(args[k]).__name__} has no hash. "
+                "Give a hashable value, or take it out of static_argnums."
+            ) from error
+        return args[k]
+
+    @functools.cached_property
+    def _device(self) -> Device | None:
+        """The device that was asked for."""
+        return find_device(self._given) if isinstance(self._given, str) else self._given
+
+    def _joined(self, device: Device | None, other: Device, tree: Any, k: int) -> Device:
+        """The device of a call, when leaf `k` lives on `other`."""
+        if device is None:
+            return other
+        raise DeviceError(
+            f"{self.argument(tree, k)} lives on {other.name}, but the call runs on {device.name}. "
+            "Move the array with its method to(device), or build everything on one device."
+        )
+
+    def argument(self, tree: Any, k: int) -> str:
+        """What to call leaf `k` of the arguments in a message."""
+        numbers = jax.tree_util.tree_unflatten(tree, range(tree.num_leaves))
+        path = jax.tree_util.tree_flatten_with_path(numbers)[0][k][0]
+        name = path[1].key if path[0].idx else self._position(path[1].idx)
+        return f"argument {name!r}{jax.tree_util.keystr(path[2:])} of `{self._name}`"
+
+    def _position(self, k: int) -> int:
+        """The position of the `k`-th argument that is not static."""
+        for static in sorted(self._static):
+            k += static <= k
+        return k
+
+    def donated_leaves(self, tree: Any) -> frozenset[int]:
+        """Which leaves are donated."""
+        leaves, start = set(), 0
+        for k, part in enumerate(tree.children()[0].children()):
+            if self._position(k) in self._donated:
+                leaves.update(range(start, start + part.num_leaves))
+            start += part.num_leaves
+        return frozenset(leaves)
+
+
+class _Flat:
+    """A function of flat arrays; once traced, it knows the structure of the results."""
+
+    def __init__(self, function: Callable, call: _Call) -> None:
+        self._function, self._arguments, self._statics = function, call.tree, call.statics
+        self.results: Any = None
+
+    def __call__(self, *leaves: Any) -> list[Any]:
+        args, kwargs = jax.tree_util.tree_unflatten(self._arguments, leaves)
+        args = list(args)
+        for k, _, value in sorted(self._statics, key=lambda static: static[0]):
+            args.insert(k, value)
+        results, self.results = jax.tree_util.tree_flatten(self._function(*args, **kwargs))
+        if any(is_key(result) for result in results):
+            raise ShapeError("a compiled function cannot return a typed random key. Return jax.random.key_data(key).")
+        return [_for_jax(result) for result in results]
+
+
+class _Compiled:
+    """One signature of a function: its executable, and how flat results become what the function returns."""
+
+    def __init__(self, jitted: Jit, call: _Call, flat: _Flat) -> None:
+        self._jitted, self._device, self._flat = jitted, call.device, flat
+        self._donated = jitted.donated_leaves(call.tree)
+        self._executable = _executable(flat, call, self._donated, repr(jitted))
+        if "time" in config.debug:
+            debug.show_times(repr(jitted), self.profile(call))
+
+    def profile(self, call: _Call) -> list[tuple[str, float]]:
+        return self._executable.profile(call.values)
+
+    def __call__(self, call: _Call) -> Any:
+        executable, device = self._executable, self._device
+        storages = executable(call.values)
+        for k in self._donated:
+            if type(call.leaves[k]) is Array:
+                call.leaves[k].donate(functools.partial(self._jitted.argument, call.tree, k))
+        arrays = [Array(s, a.shape, a.dtype, device) for s, a in zip(storages, executable.results, strict=True)]
+        return jax.tree_util.tree_unflatten(self._flat.results, arrays)
+
+
+def _executable(flat: _Flat, call: _Call, donated: frozenset[int], name: str) -> Any:
+    if isinstance(call.device, CpuDevice):
+        return CpuExecutable(call.device, flat)
+    from .executable import Executable  # needs a Vulkan loader
+
+    lowered = _lowered(flat, call, donated)
+    debug.show(name, lowered, config.debug)
+    return Executable(cast("VulkanDevice", call.device), lowered.plan)
+
+
+def _lowered(flat: _Flat, call: _Call, donated: frozenset[int]) -> Lowered:
+    avals = [Aval(shape, dtype) for shape, dtype in call.signature]
+    return lower(flat, avals, donated, getattr(call.device, "target", Target()))
+
+
+def _for_jax(leaf: Any) -> Any:
+    """An Array as the jax.Array that JAX's own transformations take."""
+    return leaf.__jax_array__() if type(leaf) is Array else leaf
+
+
+def _positions(argnums: int | Sequence[int]) -> tuple[int, ...]:
+    positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    if any(k < 0 for k in positions):
+        raise ParameterError(f"argument positions count from 0; {positions} holds a negative one.")
+    return positions

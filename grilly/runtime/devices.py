@@ -1,0 +1,203 @@
+"""Which devices there are, which one a name means, and which one is the default."""
+
+import atexit
+import functools
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ..config import config
+from ..errors import DeviceError
+from .cpu import cpu
+from .ir import Aval
+
+if TYPE_CHECKING:
+    from .device import VulkanDevice
+    from .instance import Instance, Message
+    from .physical import PhysicalDevice
+
+log = logging.getLogger("grilly")
+BEST_FIRST = ("discrete", "integrated", "virtual", "other", "software")
+REAL = BEST_FIRST[:3]
+
+
+class Device(Protocol):
+    """Something that holds arrays and runs compiled functions: `cpu`, or a Vulkan device.
+
+    Its storages are what `Array` wraps: a jax.Array, or a buffer.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    def put(self, array: np.ndarray) -> Any: ...
+
+    def get(self, storage: Any, aval: Aval) -> np.ndarray: ...
+
+    def copy(self, storage: Any, aval: Aval) -> Any: ...
+
+    def wait(self, storage: Any) -> None: ...
+
+
+@dataclass(frozen=True)
+class Description:
+    """A device that grilly can use, or a reason why not.
+
+    Attributes:
+        name: The driver's name for it, or `cpu`.
+        kind: `cpu`, `discrete`, `integrated`, `virtual`, `software` or `other`.
+        index: Its number in the name `vulkan:1`; None for `cpu`.
+        memory_bytes: Bytes of its own memory; None for `cpu`.
+        api: Its version of Vulkan, as text; empty for `cpu`.
+        driver: Its driver's name and version; empty for `cpu`.
+        default: Whether compiled functions run there unless told otherwise.
+        why: Why it is, or is not, the default.
+    """
+
+    name: str
+    kind: str
+    index: int | None
+    memory_bytes: int | None
+    api: str
+    driver: str
+    default: bool
+    why: str
+
+
+def devices() -> list[Description]:
+    """What there is to compute on, `cpu` first.
+
+    Example:
+        >>> import grilly
+        >>> grilly.devices()[0].name
+        'cpu'
+    """
+    chosen, why = _choice()
+    index = None if chosen is None else chosen.index
+    found = [Description("cpu", "cpu", None, None, "", "", chosen is None, why if chosen is None else "not chosen")]
+    for physical in _present():
+        default = physical.index == index
+        found.append(_described(physical, default, why if default else _why_not(physical)))
+    return found
+
+
+def default_device() -> Device:
+    """The device of functions that were not told where to run."""
+    return _default()
+
+
+def find_device(name: str) -> Device:
+    """The device that a name means; it is opened when it is first asked for.
+
+    Args:
+        name: `cpu`; `vulkan`, the best Vulkan device, a CPU driver included; `vulkan:1`; or a part of a name.
+
+    Raises:
+        DeviceError: There is none, or it cannot be used.
+    """
+    physical = _physical(name)
+    return cpu if physical is None else _opened(physical)
+
+
+def validation_messages() -> "list[Message]":
+    """What the validation layer said so far, on every device; the list is the live one, to be cleared."""
+    return _instance().messages if _instance.cache_info().currsize else []
+
+
+@functools.cache
+def _default() -> Device:
+    physical, why = _choice()
+    device = cpu if physical is None else _opened(physical)
+    log.info("device: %s (%s)", device.name, why)
+    return device
+
+
+def _choice() -> "tuple[PhysicalDevice | None, str]":
+    """The default device, None for `cpu`, and why it is."""
+    if config.device is not None:
+        return _physical(config.device), f"GRILLY_DEVICE={config.device}"
+    real = [physical for physical in _by_quality() if physical.kind in REAL]
+    if real:
+        return real[0], "the first real GPU"
+    return None, "no GPU with a Vulkan driver" if _absent() is None else f"no Vulkan: {_absent()}"
+
+
+def _physical(name: str) -> "PhysicalDevice | None":
+    """The physical device that a name means; None for `cpu`."""
+    if name == "cpu":
+        return None
+    if (absent := _absent()) is not None:
+        raise DeviceError(f"there is no device {name!r}: {absent}")
+    if name == "vulkan":
+        found = _by_quality()
+    elif name.startswith("vulkan:"):
+        found = [physical for physical in _present() if f"vulkan:{physical.index}" == name]
+    else:
+        found = [physical for physical in _present() if name.lower() in physical.name.lower()]
+    if not found:
+        known = ", ".join(["cpu", *(f"vulkan:{physical.index} ({physical.name})" for physical in _present())])
+        raise DeviceError(f"there is no device {name!r}. There are: {known}. Give one of these, or a part of a name.")
+    return found[0]
+
+
+def _by_quality() -> "list[PhysicalDevice]":
+    """Those that can be used, the best first."""
+    usable = [physical for physical in _present() if not physical.lacking]
+    return sorted(usable, key=lambda physical: BEST_FIRST.index(physical.kind))
+
+
+def _why_not(physical: "PhysicalDevice") -> str:
+    if physical.lacking:
+        return f"cannot be used: {physical.lacking}"
+    return "a driver on the CPU, used when asked for" if physical.kind == "software" else "not chosen"
+
+
+def _described(physical: "PhysicalDevice", default: bool, why: str) -> Description:
+    api = ".".join(map(str, physical.api))
+    index, memory = physical.index, physical.memory_bytes
+    return Description(physical.name, physical.kind, index, memory, api, physical.driver, default, why)
+
+
+def _present() -> "list[PhysicalDevice]":
+    """Vulkan's devices, in its order; none where there is no Vulkan."""
+    return [] if _absent() is not None else _found()
+
+
+@functools.cache
+def _absent() -> str | None:
+    """Why there is no Vulkan at all; None where there is."""
+    try:
+        _found()
+    except DeviceError as error:
+        return str(error)
+    return None
+
+
+@functools.cache
+def _found() -> "list[PhysicalDevice]":
+    from .physical import PhysicalDevice
+
+    return [PhysicalDevice(handle, k) for k, handle in enumerate(_instance().physical_devices())]
+
+
+@functools.cache
+def _instance() -> "Instance":
+    from .instance import Instance  # this is where a Vulkan loader is needed
+
+    instance = Instance(config.validation)
+    atexit.register(instance.close)
+    return instance
+
+
+@functools.cache
+def _opened(physical: "PhysicalDevice") -> "VulkanDevice":
+    from .device import VulkanDevice
+
+    device = VulkanDevice(_instance(), physical)
+    atexit.register(device.close)  # before the instance is
+    return device

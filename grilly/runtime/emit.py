@@ -1,0 +1,83 @@
+"""Turns one kernel of the partition into one shader."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .builder import Builder, Index
+from .indexing import add, assume, less, mul, sub
+from .ir import Graph, Value
+from .kernels import map as maps
+from .kernels import matmul, reduction, scan
+from .kernels.task import WORKGROUP, Context, Task
+from .partition import Kernel, reads
+from .plan import Shader
+from .target import Target
+
+GROUPS = {"map": maps.groups, "reduction": reduction.groups, "scan": scan.groups, "matmul": matmul.groups}
+EMIT = {"map": maps.emit, "reduction": reduction.emit, "scan": scan.emit, "matmul": matmul.emit}
+STAGE = {"map": maps.emit_stage, "reduction": reduction.emit_stage}
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """A shader, the values its addresses stand for, and how many workgroups run it."""
+
+    shader: Shader
+    values: tuple[Value, ...]
+    groups: tuple[int, int, int]
+
+
+def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Target) -> Emitted:
+    """The shader of a kernel."""
+    known = dict.fromkeys(stored)
+    read = {task: reads(graph, known, task) for task in kernel.tasks}
+    written = [root for task in kernel.tasks for root in task.roots]
+    values = tuple(dict.fromkeys([*(v for found in read.values() for v in found), *written]))
+    passed_on = {v for section in kernel.sections for v in _passed_on(section, read)}
+    table = len(values) * 8 > target.push_constant_bytes
+    b = Builder([v.aval for v in values], WORKGROUP, [v in passed_on for v in values], table, target)
+    ctx = Context(b, graph, target, {value: k for k, value in enumerate(values)})
+    counts = [GROUPS[section[0].kind](section[0]) if len(section) == 1 else 1 for section in kernel.sections]
+    grid = _grid(sum(counts), target)
+    group = _group(b, grid, sum(counts))
+    start = 0
+    for section, count in zip(kernel.sections, counts, strict=True):
+        here = sub(b, group, start) if len(counts) > 1 else group
+        with b.when(_within(b, here, count, len(counts) > 1 or grid[1] > 1)):
+            _section(ctx, section, assume(here, count))
+        start += count
+    name = "+".join(task.label for task in kernel.tasks)
+    return Emitted(Shader(name, b.assembled(), table), values, grid)
+
+
+def _passed_on(section: tuple[Task, ...], read: Mapping[Task, Mapping[Value, bool]]) -> set[Value]:
+    """What one stage of a section stores for a later one."""
+    written = {root for task in section for root in task.roots}
+    return {v for task in section for v in read[task] if v in written}
+
+
+def _section(ctx: Context, section: tuple[Task, ...], group: Index) -> None:
+    if len(section) == 1:
+        EMIT[section[0].kind](ctx, section[0], group)
+        return
+    for k, task in enumerate(section):
+        if k:
+            ctx.b.barrier()
+        STAGE[task.kind](ctx, task)
+
+
+def _grid(groups: int, target: Target) -> tuple[int, int, int]:
+    """Workgroups in a row, folded where a row is limited."""
+    rows = -(-groups // target.max_groups_x)
+    return (-(-groups // rows), rows, 1)
+
+
+def _group(b: Builder, grid: tuple[int, int, int], count: int) -> Index:
+    across = assume(b.group(0), grid[0])
+    if grid[1] == 1:
+        return across
+    return add(b, mul(b, assume(b.group(1), grid[1]), grid[0]), across)
+
+
+def _within(b: Builder, group: Index, count: int, shared: bool):
+    return less(b, group, count) if shared else True

@@ -1,0 +1,270 @@
+"""A plan on a device: its constants and arena in memory, its dispatches recorded once and replayed.
+
+A recording holds addresses, so there is one for each set of argument and result buffers. A training loop
+sees few: donated arguments stay where they are, NumPy arguments go to two upload slots in turn, freed results
+come back.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .commands import Recording
+from .device import MIB, VulkanDevice
+from .heap import ALIGNMENT, Buffer
+from .ir import Aval
+from .plan import Arena, Argument, Constant, Dispatch, Output, Plan, Slot
+from .vulkan import check, ffi, lib, new
+
+RECORDINGS = 16  # kept for each executable; a loop needs two
+SLOT_SETS = 4  # which arguments were NumPy arrays: so many combinations are kept
+LARGEST_UPLOAD = 64 * MIB  # a larger NumPy argument gets a buffer of its own for each call
+TIMESTAMP, IN_64_BITS_WHEN_READY = 2, 1 | 2  # a VkQueryType, and VkQueryResultFlags
+
+
+class Executable:
+    """A compiled function of flat arrays on a Vulkan device.
+
+    Args:
+        device: Where it runs.
+        plan: What to run.
+
+    Attributes:
+        results: The shape and dtype of each result.
+    """
+
+    def __init__(self, device: VulkanDevice, plan: Plan) -> None:
+        self._device, self._plan = device, plan
+        self.results = plan.results
+        self._constants = [device.put(array) for array in plan.constants]
+        for constant in self._constants:
+            constant.shared = True
+        with device.lock:
+            device.check_open()
+            self._arena = device.heap.allocate(plan.arena_bytes) if plan.arena_bytes else None
+        self._fresh = [k for k, source in enumerate(plan.outputs) if source == Output(k)]
+        self._fresh_bytes = [plan.results[k].nbytes for k in self._fresh]
+        self._returned = frozenset(s.index for s in plan.outputs if isinstance(s, Argument))
+        self._in_place = tuple(self._returned & plan.donated)
+        self._shared = _shared_results(plan)
+        self._recordings = _Recordings()
+        self._slots: OrderedDict[tuple[int, ...], _Slots] = OrderedDict()
+
+    def __call__(self, values: Sequence[Any]) -> list[Buffer]:
+        """Runs it, without waiting.
+
+        Args:
+            values: Buffers, or NumPy arrays, which are copied before the call returns.
+
+        Returns:
+            The results' buffers; where an argument was donated, its own.
+        """
+        device = self._device
+        with device.lock:
+            device.check_open()
+            device.collect()
+            values, addresses, slot = self._placed(list(values))
+            fresh = [device.heap.allocate(nbytes) for nbytes in self._fresh_bytes]
+            if self._plan.dispatches:
+                addresses += [buffer.address for buffer in fresh]
+                recordings = slot.recordings if slot else self._recordings
+                recording = recordings.get(tuple(addresses))
+                if recording is None:
+                    recording = self._recorded(addresses, slot)
+                    recordings.add(tuple(addresses), recording)
+                done = device.submit(recording)
+                if slot:
+                    slot.staging.value = done
+                for buffer in fresh:
+                    buffer.value = done
+                for k in self._in_place:
+                    values[k].value = done
+            return self._results(values, fresh)
+
+    def profile(self, values: Sequence[Any]) -> list[tuple[str, float]]:
+        """How long each dispatch of one call takes on the device: (label, milliseconds).
+
+        The dispatches run one after another here; nothing is donated, and results are dropped.
+        """
+        device, avals = self._device, self._plan.arguments
+        with device.lock:
+            device.check_open()
+            copies = [
+                device.put(v) if isinstance(v, np.ndarray) else device.copy(v, a)
+                for v, a in zip(values, avals, strict=True)
+            ]
+            fresh = [device.heap.allocate(nbytes) for nbytes in self._fresh_bytes]
+            count = len(self._plan.dispatches) + 1
+            pool = device.create("QueryPool", new("VkQueryPoolCreateInfo", queryType=TIMESTAMP, queryCount=count))
+            recording = self._recorded([b.address for b in (*copies, *fresh)], None, pool)
+            for _ in range(2):  # the driver may compile its kernels during the first
+                device.wait_for(device.submit(recording))
+            ticks = np.empty(count, np.uint64)
+            pointer, flags = ffi.cast("void*", ticks.ctypes.data), IN_64_BITS_WHEN_READY
+            result = lib.vkGetQueryPoolResults(device.handle, pool, 0, count, ticks.nbytes, pointer, 8, flags)
+            check(result, "vkGetQueryPoolResults")
+            device.destroy("QueryPool", pool)
+        times = np.diff(ticks).astype(np.float64) * device.physical.limits.timestampPeriod / 1e6
+        return [(d.label, float(t)) for d, t in zip(self._plan.dispatches, times, strict=True)]
+
+    # Arguments and results ----------------------------------------------------------------------------------
+
+    def _placed(self, values: list[Any]) -> tuple[list[Any], list[int], "_Slot | None"]:
+        """The arguments in device memory: buffers where there are any, addresses, and the slot of uploads."""
+        uploads = []
+        for k, value in enumerate(values):
+            if type(value) is not Buffer:
+                if k in self._returned or value.nbytes > LARGEST_UPLOAD:
+                    values[k] = self._device.put(value)
+                else:
+                    uploads.append(k)
+        if self._in_place:
+            self._unshare(values)
+        if not uploads:
+            return values, [buffer.address for buffer in values], None
+        slot = self._slot(tuple(uploads))
+        slot.fill(values)
+        addresses = [slot.addresses.get(k) or value.address for k, value in enumerate(values)]
+        return values, addresses, slot
+
+    def _unshare(self, values: list[Any]) -> None:
+        """Gives arguments that will be updated in place memory of their own, where others see theirs."""
+        repeated = len(set(map(id, values))) < len(values)
+        for j in self._in_place:
+            buffer = values[j]
+            if buffer.shared or (repeated and sum(value is buffer for value in values) > 1):
+                values[j] = self._device.copy(buffer, self._plan.arguments[j])
+
+    def _slot(self, uploads: tuple[int, ...]) -> "_Slot":
+        """Where the next call's NumPy arguments go."""
+        if uploads not in self._slots:
+            self._slots[uploads] = _Slots(self._device, {k: self._plan.arguments[k] for k in uploads})
+            if len(self._slots) > SLOT_SETS:
+                self._slots.popitem(last=False)
+        self._slots.move_to_end(uploads)
+        return self._slots[uploads].next()
+
+    def _results(self, values: list[Any], fresh: list[Buffer]) -> list[Buffer]:
+        outputs = dict(zip(self._fresh, fresh, strict=True))
+        results = []
+        for source in self._plan.outputs:
+            if isinstance(source, Output):
+                results.append(outputs[source.index])
+            else:
+                results.append((values if isinstance(source, Argument) else self._constants)[source.index])
+        for k in self._shared:
+            results[k].shared = True
+        return results
+
+    # Recordings ---------------------------------------------------------------------------------------------
+
+    def _recorded(self, addresses: list[int], slot: "_Slot | None", timestamps: Any = None) -> Recording:
+        """All dispatches, for arguments and results at these addresses."""
+        device, dispatches = self._device, self._plan.dispatches
+        places = [[self._address(s, addresses) for s in dispatch.slots] for dispatch in dispatches]
+        pipelines = [device.pipeline(dispatch.shader) for dispatch in dispatches]
+        tables = _tables(device, dispatches, places)
+        recording = Recording(device)
+        recording.kept += [tables, self._constants, self._arena]
+        if slot:
+            recording.copy(slot.staging, slot.buffer, slot.nbytes)
+            recording.barrier()
+        if timestamps is not None:
+            recording.reset_timestamps(timestamps, len(dispatches) + 1)
+            recording.timestamp(timestamps, 0)
+        for k, dispatch in enumerate(dispatches):
+            if k and (dispatch.barrier or timestamps is not None):
+                recording.barrier()
+            recording.dispatch(pipelines[k], places[k], dispatch.groups)
+            if timestamps is not None:
+                recording.timestamp(timestamps, k + 1)
+        return recording.end()
+
+    def _address(self, slot: Slot, addresses: list[int]) -> int:
+        match slot:
+            case Argument(k):
+                return addresses[k]
+            case Output(k):
+                return addresses[len(self._plan.arguments) + self._fresh.index(k)]
+            case Constant(k):
+                return self._constants[k].address
+            case Arena(offset):
+                assert self._arena is not None
+                return self._arena.address + offset
+
+
+def _shared_results(plan: Plan) -> tuple[int, ...]:
+    """Results whose memory another array has too: an argument that was not donated, or another result."""
+    seen, shared = set(), []
+    for k, source in enumerate(plan.outputs):
+        if source in seen or (isinstance(source, Argument) and source.index not in plan.donated):
+            shared.append(k)
+        seen.add(source)
+    return tuple(shared)
+
+
+def _tables(device: VulkanDevice, dispatches: Sequence[Dispatch], places: list[list[int]]) -> Buffer | None:
+    """Puts the addresses of shaders with many into device memory, and one address in their place."""
+    tabled = [k for k, dispatch in enumerate(dispatches) if dispatch.shader.table]
+    if not tabled:
+        return None
+    starts = np.cumsum([0, *(len(places[k]) for k in tabled)])
+    tables = device.put(np.array([address for k in tabled for address in places[k]], np.uint64))
+    for k, start in zip(tabled, starts[:-1], strict=True):
+        places[k] = [tables.address + 8 * int(start)]
+    return tables
+
+
+class _Recordings:
+    """The recordings used last, by their addresses."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[int, ...], Recording] = OrderedDict()
+
+    def get(self, addresses: tuple[int, ...]) -> Recording | None:
+        recording = self._kept.get(addresses)
+        if recording is not None:
+            self._kept.move_to_end(addresses)
+        return recording
+
+    def add(self, addresses: tuple[int, ...], recording: Recording) -> None:
+        self._kept[addresses] = recording
+        if len(self._kept) > RECORDINGS:
+            self._kept.popitem(last=False)
+
+
+class _Slot:
+    """Memory for the NumPy arguments of one call: on the host, and beside each other on the device."""
+
+    def __init__(self, device: VulkanDevice, avals: dict[int, Aval]) -> None:
+        sizes = [-(-max(aval.nbytes, 1) // ALIGNMENT) * ALIGNMENT for aval in avals.values()]
+        starts = [int(start) for start in np.cumsum([0, *sizes])]
+        self.nbytes = starts[-1]
+        self.staging = device.host_heap.allocate(self.nbytes)
+        self.buffer = device.heap.allocate(self.nbytes)
+        self.addresses = {k: self.buffer.address + start for k, start in zip(avals, starts, strict=False)}
+        self._views = {
+            k: self.staging.view(aval.dtype, aval.shape, start)
+            for (k, aval), start in zip(avals.items(), starts, strict=False)
+        }
+        self.recordings = _Recordings()
+
+    def fill(self, values: Sequence[Any]) -> None:
+        for k, view in self._views.items():
+            np.copyto(view, values[k])
+
+
+class _Slots:
+    """Two slots in turn: the host fills one while the device reads the other."""
+
+    def __init__(self, device: VulkanDevice, avals: dict[int, Aval]) -> None:
+        self._device = device
+        self._pair = (_Slot(device, avals), _Slot(device, avals))
+
+    def next(self) -> _Slot:
+        """The slot that was used longest ago, once the device is done with it."""
+        self._pair = self._pair[::-1]
+        self._device.wait_for(self._pair[0].staging.value)
+        return self._pair[0]

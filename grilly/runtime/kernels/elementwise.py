@@ -1,0 +1,181 @@
+"""Elementwise primitives: one instruction or a few for each, exactly as IEEE and JAX define them."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..builder import BOOL, U32, Builder, Ref
+from ..ir import Equation
+from ..spirv import Ext, Op
+
+Rule = Callable[[Builder, Equation, Sequence[Ref]], Ref]
+rules: dict[str, Rule] = {}
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Registers how primitives are computed."""
+
+    def register(function: Rule) -> Rule:
+        rules.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+def kind_of(dtype: np.dtype) -> str:
+    """f, i or u; b for booleans. bfloat16 is no NumPy kind of its own: it counts as f."""
+    return "f" if dtype.kind == "V" else dtype.kind
+
+
+def _by_kind(**ops: Op) -> Rule:
+    def apply(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
+        return b.op(ops[kind_of(args[0].dtype)], eqn.outputs[0].dtype, *args)
+
+    return apply
+
+
+rules["add"] = rules["add_any"] = _by_kind(f=Op.FAdd, i=Op.IAdd, u=Op.IAdd, b=Op.LogicalOr)
+rules["sub"] = _by_kind(f=Op.FSub, i=Op.ISub, u=Op.ISub)
+rules["mul"] = _by_kind(f=Op.FMul, i=Op.IMul, u=Op.IMul, b=Op.LogicalAnd)
+rules["rem"] = _by_kind(f=Op.FRem, i=Op.SRem, u=Op.UMod)
+rules["neg"] = _by_kind(f=Op.FNegate, i=Op.SNegate, u=Op.SNegate)
+rules["eq"] = _by_kind(f=Op.FOrdEqual, i=Op.IEqual, u=Op.IEqual, b=Op.LogicalEqual)
+rules["ne"] = _by_kind(f=Op.FUnordNotEqual, i=Op.INotEqual, u=Op.INotEqual, b=Op.LogicalNotEqual)
+rules["lt"] = _by_kind(f=Op.FOrdLessThan, i=Op.SLessThan, u=Op.ULessThan)
+rules["le"] = _by_kind(f=Op.FOrdLessThanEqual, i=Op.SLessThanEqual, u=Op.ULessThanEqual)
+rules["gt"] = _by_kind(f=Op.FOrdGreaterThan, i=Op.SGreaterThan, u=Op.UGreaterThan)
+rules["ge"] = _by_kind(f=Op.FOrdGreaterThanEqual, i=Op.SGreaterThanEqual, u=Op.UGreaterThanEqual)
+rules["and"] = _by_kind(i=Op.BitwiseAnd, u=Op.BitwiseAnd, b=Op.LogicalAnd)
+rules["or"] = _by_kind(i=Op.BitwiseOr, u=Op.BitwiseOr, b=Op.LogicalOr)
+rules["xor"] = _by_kind(i=Op.BitwiseXor, u=Op.BitwiseXor, b=Op.LogicalNotEqual)
+rules["not"] = _by_kind(i=Op.Not, u=Op.Not, b=Op.LogicalNot)
+rules["population_count"] = _by_kind(i=Op.BitCount, u=Op.BitCount)
+
+
+@rule("div")
+def _div(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
+    ops = {"f": Op.FDiv, "i": Op.SDiv, "u": Op.UDiv}
+    return b.op(ops[kind_of(args[0].dtype)], args[0].dtype, *args)
+
+
+@rule("abs")
+def _abs(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
+    kind = kind_of(args[0].dtype)
+    if kind == "u":
+        return args[0]
+    return b.ext(Ext.FAbs if kind == "f" else Ext.SAbs, args[0].dtype, args[0])
+
+
+def _unary(instruction: Ext) -> Rule:
+    return lambda b, eqn, args: b.ext(instruction, args[0].dtype, args[0])
+
+
+rules["floor"] = _unary(Ext.Floor)
+rules["ceil"] = _unary(Ext.Ceil)
+rules["sqrt"] = _unary(Ext.Sqrt)
+
+
+@rule("max")
+def _max(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
+    return larger(b, *args)
+
+
+@rule("min")
+def _min(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
+    return larger(b, *args, smaller=True)
+
+
+def larger(b: Builder, x: Ref, y: Ref, smaller: bool = False) -> Ref:
+    """The maximum (or minimum). A NaN on either side stays, as JAX has it and FMax does not."""
+    kind = kind_of(x.dtype)
+    if kind == "b":
+        return b.op(Op.LogicalAnd if smaller else Op.LogicalOr, BOOL, x, y)
+    more = {"f": Op.FOrdGreaterThan, "i": Op.SGreaterThan, "u": Op.UGreaterThan}
+    fewer = {"f": Op.FOrdLessThan, "i": Op.SLessThan, "u": Op.ULessThan}
+    first = b.op((fewer if smaller else more)[kind], BOOL, x, y)
+    if kind == "f":
+        first = b.op(Op.LogicalOr, BOOL, first, b.op(Op.FUnordNotEqual, BOOL, x, x))
+    return b.select(first, x, y)
+
+
+@rule("clamp")
+def _clamp(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
+    low, x, high = args
+    return larger(b, larger(b, x, low), high, smaller=True)
+
+
+@rule("select_n")
+def _select_n(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
+    which, *cases = args
+    if which.dtype == BOOL:
+        return b.select(which, cases[1], cases[0]) if len(cases) == 2 else cases[0]
+    chosen = cases[-1]
+    for k in reversed(range(len(cases) - 1)):
+        here = b.op(Op.IEqual, BOOL, which, b.const(np.asarray(k, which.dtype)))
+        chosen = b.select(here, cases[k], chosen)
+    return chosen
+
+
+def _shift(op: Op) -> Rule:
+    """A shift by the width or more gives 0, or the sign: SPIR-V leaves it undefined."""
+
+    def apply(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
+        x, amount = args
+        bits = x.dtype.itemsize * 8
+        unsigned = np.dtype(f"uint{bits}")
+        count = amount if amount.dtype == unsigned else b.op(Op.Bitcast, unsigned, amount)
+        inside = b.op(Op.ULessThan, BOOL, count, b.const(unsigned.type(bits)))
+        last = b.const(x.dtype.type(bits - 1))
+        shifted = b.op(op, x.dtype, x, b.select(inside, amount, last))
+        if op is Op.ShiftRightArithmetic:
+            return shifted
+        return b.select(inside, shifted, b.const(x.dtype.type(0)))
+
+    return apply
+
+
+rules["shift_left"] = _shift(Op.ShiftLeftLogical)
+rules["shift_right_logical"] = _shift(Op.ShiftRightLogical)
+rules["shift_right_arithmetic"] = _shift(Op.ShiftRightArithmetic)
+
+
+@rule("bitcast_convert_type")
+def _bitcast(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
+    dtype = eqn.outputs[0].dtype
+    return args[0] if dtype == args[0].dtype else b.op(Op.Bitcast, dtype, args[0])
+
+
+@rule("convert_element_type")
+def _convert(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
+    return converted(b, args[0], eqn.outputs[0].dtype)
+
+
+def converted(b: Builder, x: Ref, dtype: np.dtype) -> Ref:
+    """The number in another dtype."""
+    if x.dtype == dtype:
+        return x
+    if x.dtype == BOOL:
+        return b.select(x, b.const(dtype.type(1)), b.const(dtype.type(0)))
+    if dtype == BOOL:
+        op = Op.FUnordNotEqual if kind_of(x.dtype) == "f" else Op.INotEqual
+        return b.op(op, BOOL, x, b.const(x.dtype.type(0)))
+    pair = kind_of(x.dtype) + kind_of(dtype)
+    floats = {"fi": Op.ConvertFToS, "fu": Op.ConvertFToU, "if": Op.ConvertSToF, "uf": Op.ConvertUToF}
+    if pair == "ff":
+        return b.op(Op.FConvert, dtype, x)
+    if pair in floats:
+        return b.op(floats[pair], dtype, x)
+    return _resized(b, x, dtype)
+
+
+def _resized(b: Builder, x: Ref, dtype: np.dtype) -> Ref:
+    """An integer of another width (extended by its own sign), then of the other signedness."""
+    if x.dtype.itemsize != dtype.itemsize:
+        middle = np.dtype(f"{'int' if x.dtype.kind == 'i' else 'uint'}{dtype.itemsize * 8}")
+        x = b.op(Op.SConvert if x.dtype.kind == "i" else Op.UConvert, middle, x)
+    return x if x.dtype == dtype else b.op(Op.Bitcast, dtype, x)
+
+
+def as_signed(b: Builder, index: Ref, dtype: np.dtype) -> Ref:
+    """An index as a number of the program."""
+    return converted(b, Ref(index.id, U32), dtype)

@@ -1,0 +1,83 @@
+"""Computes any value of a graph at one place, by asking its inputs at the places they are needed.
+
+This is how everything that is not a kernel of its own is fused: views change the place that is asked for, elementwise
+equations ask their operands at the same place, and what lies in a buffer is loaded.
+"""
+
+from collections.abc import Callable, Mapping
+
+from ..builder import Builder, Ref
+from ..indexing import Place, scalar_place
+from ..ir import Atom, Equation, Literal, Value
+from ..trace import unsupported
+from . import elementwise
+
+Source = Callable[[Place], Ref]
+ViewRule = Callable[["Pull", Equation, Place], Ref]
+RULES: dict[str, ViewRule] = {}
+
+
+def view(*names: str) -> Callable[[ViewRule], ViewRule]:
+    """Registers a primitive whose elements come from other places of its operands."""
+
+    def register(function: ViewRule) -> ViewRule:
+        RULES.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+class Pull:
+    """Values at places, each computed once in a scope.
+
+    Args:
+        b: The kernel being written.
+        producer: The equation behind each value that has no source.
+        sources: Where the other values come from: a buffer, a register, another graph.
+    """
+
+    def __init__(self, b: Builder, producer: Mapping[Value, Equation], sources: Mapping[Value, Source]) -> None:
+        self.b = b
+        self.producer = producer
+        self.sources = dict(sources)
+
+    def at(self, atom: Atom, place: Place) -> Ref:
+        """The element of `atom` at `place`."""
+        if isinstance(atom, Literal):
+            return self.b.const(atom.value)
+        if atom in self.sources:
+            return self.sources[atom](place)
+        key = ("value", self, atom, place.key)
+        found = self.b.recall(key)
+        return found if found is not None else self.b.known(key, self._computed(self.producer[atom], place))
+
+    def like(self, atom: Atom, place: Place) -> Ref:
+        """The element that an elementwise equation reads at `place`: axes of extent 1, and scalars, broadcast."""
+        if atom.shape == place.shape:
+            return self.at(atom, place)
+        if not atom.shape:
+            return self.at(atom, scalar_place(self.b))
+        return self.at(atom, Place(self.b, atom.shape, coordinates=place.__getitem__))
+
+    def _computed(self, eqn: Equation, place: Place) -> Ref:
+        if eqn.primitive in elementwise.rules:
+            operands = [self.like(atom, place) for atom in eqn.inputs]
+            return elementwise.rules[eqn.primitive](self.b, eqn, operands)
+        if eqn.primitive in RULES:
+            return RULES[eqn.primitive](self, eqn, place)
+        raise unsupported(eqn)
+
+
+def buffer(b: Builder, pointer: int) -> Source:
+    """Elements loaded from a buffer; the neighbouring lanes of an invocation share a wide load."""
+
+    def load(place: Place) -> Ref:
+        index = place.linear
+        if b.lanes == 4 and isinstance(index, Ref):
+            if index.multiple % 4 == 0:
+                return b.load(pointer, index, index, 0)
+            if index.shift and index.shift[0].multiple % 4 == 0 and index.shift[1] < 4:
+                return b.load(pointer, index, *index.shift)
+        return b.load(pointer, index)
+
+    return load

@@ -1,0 +1,200 @@
+"""Reductions: each output folds many elements. Invocations share the folding, then meet in workgroup memory.
+
+The order of the additions depends on shapes alone, so that results are the same from run to run.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..builder import Builder, Index, Ref
+from ..indexing import Place, add, assume, div, equal, less, mod, mul
+from ..ir import Equation, Value
+from ..spirv import Op
+from .elementwise import kind_of, larger
+from .pull import Pull
+from .task import WORKGROUP, Context, Task
+
+
+def _sum(b: Builder, x: Ref, y: Ref) -> Ref:
+    return b.op(Op.FAdd if kind_of(x.dtype) == "f" else Op.IAdd, x.dtype, x, y)
+
+
+def _product(b: Builder, x: Ref, y: Ref) -> Ref:
+    return b.op(Op.FMul if kind_of(x.dtype) == "f" else Op.IMul, x.dtype, x, y)
+
+
+def _logical(op: Op, bitwise: Op) -> Callable[[Builder, Ref, Ref], Ref]:
+    return lambda b, x, y: b.op(op if x.dtype.kind == "b" else bitwise, x.dtype, x, y)
+
+
+COMBINE: dict[str, Callable[[Builder, Ref, Ref], Ref]] = {
+    "reduce_sum": _sum,
+    "reduce_prod": _product,
+    "reduce_max": larger,
+    "reduce_min": lambda b, x, y: larger(b, x, y, smaller=True),
+    "reduce_or": _logical(Op.LogicalOr, Op.BitwiseOr),
+    "reduce_and": _logical(Op.LogicalAnd, Op.BitwiseAnd),
+}
+
+
+def neutral(primitive: str, dtype: np.dtype) -> np.ndarray:
+    """What changes nothing when it is folded in."""
+    if primitive in ("reduce_sum", "reduce_or"):
+        return np.zeros((), dtype)
+    if primitive == "reduce_prod":
+        return np.ones((), dtype)
+    if primitive == "reduce_and":
+        return np.asarray(-1).astype(dtype)
+    sign = -1 if primitive == "reduce_max" else 1
+    if kind_of(dtype) == "f":
+        return np.asarray(sign * np.inf, dtype)
+    if dtype.kind == "b":
+        return np.asarray(sign > 0)
+    limits = np.iinfo(dtype)
+    return np.asarray(limits.min if sign < 0 else limits.max, dtype)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a workgroup is spread: over `outputs` results, `sharing` invocations folding each."""
+
+    outputs: int
+    sharing: int
+    inner: bool  # the last axis is kept: neighbouring invocations take neighbouring results
+
+    @property
+    def stride(self) -> int:
+        """From one invocation of a result to the next."""
+        return self.outputs if self.inner else 1
+
+
+def layout(operand: Value, axes: tuple[int, ...]) -> Layout:
+    kept = [extent for axis, extent in enumerate(operand.shape) if axis not in axes]
+    results, folded = math.prod(kept), math.prod(operand.shape[axis] for axis in axes)
+    inner = bool(kept) and (len(operand.shape) - 1) not in axes
+    most = max(_power_of_two(results), 1)
+    if inner:
+        outputs = min(most, 32)
+    else:
+        outputs = max(1, min(most, WORKGROUP // _power_of_two(folded)))
+    return Layout(outputs, WORKGROUP // outputs, inner)
+
+
+def _power_of_two(n: int) -> int:
+    """The least power of two that holds n, at most a workgroup."""
+    return min(WORKGROUP, 1 << max(0, (n - 1).bit_length()))
+
+
+def groups(task: Task) -> int:
+    operand, axes = _operand(task.anchors[0])
+    return -(-max(1, math.prod(task.domain)) // layout(operand, axes).outputs)
+
+
+def _operand(eqn: Equation) -> tuple[Value, tuple[int, ...]]:
+    operand = eqn.inputs[0]
+    assert isinstance(operand, Value)
+    return operand, tuple(int(axis) for axis in eqn.params["axes"])
+
+
+def emit(ctx: Context, task: Task, group: Index) -> None:
+    """Writes the reductions of one operand shape over the same axes, and what is elementwise in their results."""
+    b = ctx.b
+    operand, axes = _operand(task.anchors[0])
+    spread = layout(operand, axes)
+    results = math.prod(task.domain)
+    if spread.inner:
+        nth, share = mod(b, b.local, spread.outputs), div(b, b.local, spread.outputs)
+    else:
+        nth, share = div(b, b.local, spread.sharing), mod(b, b.local, spread.sharing)
+    result = add(b, mul(b, group, spread.outputs), nth)
+    inside = less(b, result, results)
+    folded = _folded(ctx, task, axes, spread, result, share, inside)
+    shares = [b.shared(ref.dtype, WORKGROUP) for ref in folded]
+    folded = _meet(b, task, spread, shares, folded, share)
+    with b.when(b.both(inside, equal(b, share, 0))):
+        _finish(ctx, task, folded, assume(result, results))
+
+
+def emit_stage(ctx: Context, task: Task) -> None:
+    """Writes the reduction as a stage of a kernel of one workgroup: a loop over what would be its workgroups."""
+    b, count = ctx.b, groups(task)
+
+    def body(group: Index, _: list) -> list:
+        emit(ctx, task, group)
+        b.barrier()  # the next round uses the same workgroup memory
+        return []
+
+    if count == 1:
+        emit(ctx, task, 0)
+    else:
+        b.loop(0, count, 1, [], body, bound=count)
+
+
+def _folded(
+    ctx: Context,
+    task: Task,
+    axes: tuple[int, ...],
+    spread: Layout,
+    result: Index,
+    share: Index,
+    inside: Ref | bool,
+) -> list[Ref]:
+    """Each invocation's share of the folding, in a register."""
+    b, operand = ctx.b, _operand(task.anchors[0])[0]
+    extents = [operand.shape[axis] for axis in axes]
+    count = math.prod(extents)
+    start = [b.const(neutral(eqn.primitive, eqn.inputs[0].dtype)) for eqn in task.anchors]
+    pull = ctx.pull(task)
+
+    def body(index: Index, so_far: list[Ref]) -> list[Ref]:
+        kept = iter(Place(b, task.domain, linear=assume(result, math.prod(task.domain))).coordinates())
+        within = Place(b, extents, linear=index)
+        coordinates = [within[axes.index(axis)] if axis in axes else next(kept) for axis in range(len(operand.shape))]
+        place = Place(b, operand.shape, coordinates=coordinates)
+        return [
+            COMBINE[eqn.primitive](b, old, pull.at(eqn.inputs[0], place))
+            for eqn, old in zip(task.anchors, so_far, strict=True)
+        ]
+
+    # Invocations beyond the last result fold nothing.
+    end = b.op(Op.Select, b.as_ref(0).dtype, inside, b.as_ref(count), b.as_ref(0)) if inside is not True else count
+    return b.loop(share, end, spread.sharing, start, body, bound=max(count, 1))
+
+
+def _meet(b: Builder, task: Task, spread: Layout, shares: list, folded: list[Ref], share: Index) -> list[Ref]:
+    """Halves the shares in workgroup memory until one is left, in the invocation whose share is 0."""
+    if spread.sharing == 1:
+        return folded
+    for shared, value in zip(shares, folded, strict=True):
+        b.write_shared(shared, b.local, value)
+    half = spread.sharing // 2
+    while half:
+        b.barrier()
+        with b.when(less(b, share, half)):
+            for eqn, shared in zip(task.anchors, shares, strict=True):
+                other = add(b, b.local, half * spread.stride)
+                mine, theirs = (_read(b, shared, i, eqn) for i in (b.local, other))
+                b.write_shared(shared, b.local, COMBINE[eqn.primitive](b, mine, theirs))
+        half //= 2
+    return [_read(b, shared, b.local, eqn) for eqn, shared in zip(task.anchors, shares, strict=True)]
+
+
+def _read(b: Builder, shared, index: Index, eqn: Equation) -> Ref:
+    value = b.read_shared(shared, index)
+    if eqn.inputs[0].dtype.kind == "b":
+        return b.op(Op.INotEqual, eqn.inputs[0].dtype, value, b.const(np.uint32(0)))
+    return value
+
+
+def _finish(ctx: Context, task: Task, folded: list[Ref], index: Index) -> None:
+    """Stores the roots, computed from the folded values where they are elementwise in them."""
+    pull: Pull = ctx.pull(task)
+    for eqn, value in zip(task.anchors, folded, strict=True):
+        pull.sources[eqn.outputs[0]] = lambda _, value=value: value
+    roots = [root for root in task.roots if root in ctx.pointers]
+    values = [pull.at(root, Place(ctx.b, root.shape, linear=index)) for root in roots]
+    for root, value in zip(roots, values, strict=True):
+        ctx.b.store(ctx.pointers[root], index, value)

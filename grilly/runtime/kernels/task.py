@@ -1,0 +1,62 @@
+"""A task: equations that run together, over one domain, and the values they leave in buffers. Kernels are made of tasks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..builder import Builder
+from ..ir import Equation, Graph, Value
+from ..target import Target
+from .pull import Pull, buffer
+
+WORKGROUP = 256  # invocations in every workgroup
+SMALL = 4096  # a task of at most this many elements is a stage of a kernel of one workgroup
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What one kernel, or a stage or section of one, computes.
+
+    Args:
+        kind: `map`, `reduction`, `scan` or `matmul`: the file of this folder that writes it.
+        anchors: The equations that give the kind its name; none for a map.
+        roots: What is stored: results of the anchors, and elementwise values over the same domain.
+        domain: The shape that invocations are spread over.
+    """
+
+    kind: str
+    anchors: tuple[Equation, ...]
+    roots: tuple[Value, ...]
+    domain: tuple[int, ...]
+
+    @cached_property
+    def label(self) -> str:
+        """For people: what it is and over what."""
+        return f"{self.kind}[{','.join(map(str, self.domain))}]"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What writing a task needs: the builder, the graph, and which buffer holds which value."""
+
+    b: Builder
+    graph: Graph
+    target: Target
+    pointers: Mapping[Value, int]
+
+    def pull(self, task: Task) -> Pull:
+        """Values at places for one task: what it computes itself is computed, the rest is loaded."""
+        own = {*task.roots, *(value for anchor in task.anchors for value in anchor.outputs)}
+        sources = {value: buffer(self.b, k) for value, k in self.pointers.items() if value not in own}
+        return Pull(self.b, self.graph.producer, sources)
+
+
+def lanes_of(size: int, task: Task) -> int:
+    """How many neighbours one invocation computes: four where wide accesses pay and divide the domain."""
+    narrow = any(root.dtype.itemsize != 4 for root in task.roots)
+    return 4 if size % 4 == 0 and size >= 1 << 16 and not narrow else 1
+
+
+def groups_for(invocations: int) -> int:
+    """Workgroups that hold so many invocations."""
+    return max(1, -(-invocations // WORKGROUP))

@@ -1,0 +1,155 @@
+"""Plans memory: which buffer holds each stored value, where intermediates lie in the arena, where barriers stand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import PlanError
+from .ir import Graph, Value
+from .partition import Kernel, reads
+from .plan import Arena, Argument, Constant, Output, Slot
+
+ALIGNMENT = 256
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """From the kernel that writes a value to the last one that reads it."""
+
+    first: int
+    last: int
+
+    def meets(self, other: "Lifetime") -> bool:
+        return self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A slot for every value that has a buffer; what each result is; the arena's size."""
+
+    slots: Mapping[Value, Slot]
+    results: tuple[Argument | Output | Constant, ...]
+    arena_bytes: int
+
+
+def planned(graph: Graph, kernels: Sequence[Kernel], stored: Sequence[Value], donated: frozenset[int]) -> Memory:
+    """Arguments, constants and results in buffers of their own; everything else in the arena."""
+    slots: dict[Value, Slot] = {value: Constant(k) for k, value in enumerate(graph.constants)}
+    slots.update((value, Argument(k)) for k, value in enumerate(graph.inputs))
+    access = _Access(graph, kernels, stored)
+    free = set(donated)
+    for k, value in enumerate(graph.outputs):
+        assert isinstance(value, Value)
+        if value not in slots:
+            slots[value] = _in_place(graph, access, value, free) or Output(k)
+    inner = [value for value in stored if value not in slots]
+    offsets, size = arena(inner, access.lifetimes)
+    slots.update((value, Arena(offset)) for value, offset in offsets.items())
+    results = tuple(slots[value] for value in graph.outputs)  # type: ignore[index]
+    return Memory(slots, results, size)  # type: ignore[arg-type]
+
+
+class _Access:
+    """Which kernels read and write what."""
+
+    def __init__(self, graph: Graph, kernels: Sequence[Kernel], stored: Sequence[Value]) -> None:
+        known = dict.fromkeys(stored)
+        self.kernels = kernels
+        self.reads = [{task: reads(graph, known, task) for task in kernel.tasks} for kernel in kernels]
+        self.writer = {root: k for k, kernel in enumerate(kernels) for task in kernel.tasks for root in task.roots}
+        self.lifetimes = {value: self._lifetime(value) for value in stored}
+
+    def _lifetime(self, value: Value) -> Lifetime:
+        first = self.writer[value]
+        readers = [k for k, found in enumerate(self.reads) if any(value in leaves for leaves in found.values())]
+        return Lifetime(first, max([first, *readers]))
+
+    def updates(self, root: Value, argument: Value) -> bool:
+        """Whether the task that computes `root` reads `argument`, and only at the very places it writes."""
+        if root not in self.writer:
+            return False
+        found = self.reads[self.writer[root]]
+        return any(root in task.roots and leaves.get(argument, False) for task, leaves in found.items())
+
+    def may_overwrite(self, root: Value, argument: Value) -> bool:
+        """Whether `root` may be written where `argument` lies: nobody else reads it then, or later."""
+        writer = self.writer[root]
+        for k, found in enumerate(self.reads):
+            for task, leaves in found.items():
+                if argument not in leaves or k < writer:
+                    continue
+                if not (k == writer and root in task.roots and leaves[argument]):
+                    return False
+        return True
+
+
+def _in_place(graph: Graph, access: _Access, root: Value, free: set[int]) -> Argument | None:
+    """The donated argument whose memory a result takes over: one that the result is computed from, of the same type.
+
+    (Any would do; but a parameter that stays where it is keeps the recording of a training loop valid.)
+    """
+    for k in sorted(free):
+        argument = graph.inputs[k]
+        mine = argument.aval == root.aval and argument not in graph.outputs and access.updates(root, argument)
+        if mine and access.may_overwrite(root, argument):
+            free.remove(k)
+            return Argument(k)
+    return None
+
+
+def arena(values: Sequence[Value], lifetimes: Mapping[Value, Lifetime]) -> tuple[dict[Value, int], int]:
+    """Offsets such that values alive together do not overlap: the largest first, each as low as it fits."""
+    placed: dict[Value, int] = {}
+    for value in sorted(values, key=lambda v: -v.aval.nbytes):
+        taken = sorted(
+            (placed[other], placed[other] + _padded(other))
+            for other in placed
+            if lifetimes[other].meets(lifetimes[value])
+        )
+        offset = 0
+        for low, high in taken:
+            if offset + _padded(value) <= low:
+                break
+            offset = max(offset, high)
+        placed[value] = offset
+    return placed, max((offset + _padded(value) for value, offset in placed.items()), default=0)
+
+
+def _padded(value: Value) -> int:
+    return -(-max(value.aval.nbytes, 1) // ALIGNMENT) * ALIGNMENT
+
+
+Range = tuple[object, int, int]  # a buffer, and the bytes within
+
+
+def range_of(slot: Slot, value: Value) -> Range:
+    if isinstance(slot, Arena):
+        return ("arena", slot.offset, slot.offset + _padded(value))
+    return (slot, 0, value.aval.nbytes)
+
+
+def barriers(accesses: Sequence[tuple[set[Range], set[Range]]]) -> list[bool]:
+    """Whether each kernel waits for those before it, given what each reads and writes."""
+    waits: list[bool] = []
+    read: set[Range] = set()
+    written: set[Range] = set()
+    for reading, writing in accesses:
+        wait = _touch(written, reading | writing) or _touch(read, writing)
+        if wait:
+            read, written = set(), set()
+        waits.append(wait)
+        read |= reading
+        written |= writing
+    return waits
+
+
+def _touch(some: set[Range], others: set[Range]) -> bool:
+    return any(a[0] == b[0] and a[1] < b[2] and b[1] < a[2] for a in some for b in others)
+
+
+def checked(slots: Mapping[Value, Slot], lifetimes: Mapping[Value, Lifetime]) -> None:
+    """Raises PlanError where two values alive together overlap in the arena."""
+    mine = [(v, range_of(s, v)) for v, s in slots.items() if isinstance(s, Arena)]
+    for n, (a, bytes_a) in enumerate(mine):
+        for b, bytes_b in mine[:n]:
+            if lifetimes[a].meets(lifetimes[b]) and _touch({bytes_a}, {bytes_b}):
+                raise PlanError(f"two live values of {a.aval} and {b.aval} overlap in the arena")

@@ -1,0 +1,97 @@
+"""What every pass over a graph needs: an editor, and the removal of what is equal or dead."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from .ir import Atom, Aval, Equation, Graph, Literal, ScanParams, Value
+
+
+class Editor:
+    """Builds a graph out of another one's equations."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.equations: list[Equation] = []
+        self.renamed: dict[Value, Atom] = {}
+
+    def now(self, atom: Atom) -> Atom:
+        """What an atom of the old graph is in the new one."""
+        return self.renamed.get(atom, atom) if isinstance(atom, Value) else atom
+
+    def keep(self, eqn: Equation) -> None:
+        self.equations.append(eqn.reading(map(self.now, eqn.inputs)))
+
+    def make(self, primitive: str, inputs: Iterable[Atom], shape: Sequence[int], like: Equation, /, **params) -> Value:
+        """A new equation of one output, of the dtype of its last input."""
+        inputs = tuple(inputs)
+        value = Value(Aval(tuple(shape), inputs[-1].dtype))
+        self.equations.append(Equation(primitive, inputs, (value,), params, like.source))
+        return value
+
+    def done(self) -> Graph:
+        outputs = tuple(map(self.now, self.graph.outputs))
+        return Graph(self.graph.inputs, tuple(self.equations), outputs, self.graph.constants)
+
+
+def common(graph: Graph) -> Graph:
+    """Equal equations of equal inputs become one."""
+    editor, seen = Editor(graph), {}
+    for eqn in graph.equations:
+        inputs = tuple(map(editor.now, eqn.inputs))
+        params = id(eqn.params["scan"]) if "scan" in eqn.params else repr(sorted(eqn.params.items()))
+        key = (eqn.primitive, params, tuple(map(_identity, inputs)), eqn.outputs[0].aval)
+        if key in seen:
+            editor.renamed.update(zip(eqn.outputs, seen[key], strict=True))
+        else:
+            seen[key] = eqn.outputs
+            editor.keep(eqn)
+    return editor.done()
+
+
+def _identity(atom: Atom) -> tuple:
+    return (atom.dtype.str, atom.value.tobytes()) if isinstance(atom, Literal) else (id(atom),)
+
+
+def live(graph: Graph) -> Graph:
+    """Without what no output needs; a scan loses the results and inputs that nobody reads."""
+    needed = {atom for atom in graph.outputs if isinstance(atom, Value)}
+    kept: list[Equation] = []
+    for eqn in reversed(graph.equations):
+        if not needed.intersection(eqn.outputs):
+            continue
+        eqn = _live_scan(eqn, needed) if eqn.primitive == "scan" else eqn
+        kept.append(eqn)
+        needed.update(atom for atom in eqn.inputs if isinstance(atom, Value))
+    constants = {value: array for value, array in graph.constants.items() if value in needed}
+    return Graph(graph.inputs, tuple(reversed(kept)), graph.outputs, constants)
+
+
+def _live_scan(eqn: Equation, needed: set[Value]) -> Equation:
+    """Drops outputs per step that nobody reads, carries that influence nothing kept, and then inputs."""
+    scan: ScanParams = eqn.params["scan"]
+    c, n = scan.consts, scan.carries
+    inputs, outputs = scan.body.inputs, scan.body.outputs
+    ys = [k for k in range(n, len(outputs)) if eqn.outputs[k] in needed]
+    carries = {k for k in range(n) if eqn.outputs[k] in needed}
+    while True:
+        wanted = [outputs[k] for k in (*sorted(carries), *ys)]
+        body = live(Graph(inputs, scan.body.equations, tuple(wanted)))
+        read = {atom for e in body.equations for atom in e.inputs} | set(wanted)
+        more = {k for k in range(n) if inputs[c + k] in read} | carries
+        if more == carries:
+            break
+        carries = more
+    kept = sorted(carries)
+    slots = [
+        k
+        for k in range(len(inputs))
+        if (c <= k < c + n and k - c in carries) or (not c <= k < c + n and inputs[k] in read)
+    ]
+    body = replace(body, inputs=tuple(inputs[k] for k in slots))
+    scan = replace(scan, body=body, consts=sum(k < c for k in slots), carries=len(kept))
+    return replace(
+        eqn,
+        inputs=tuple(eqn.inputs[k] for k in slots),
+        outputs=tuple(eqn.outputs[k] for k in (*kept, *ys)),
+        params={"scan": scan},
+    )

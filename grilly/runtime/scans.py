@@ -1,0 +1,158 @@
+"""Passes over scans: sums over time become carries, and sums over elements inside a step wait until after the last one."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from .ir import Atom, Equation, Graph, Literal, ScanParams, Value
+from .rewrite import Editor
+
+
+def sums_over_time(graph: Graph) -> Graph:
+    """A sum over T of what a scan puts out becomes one more carry: it is summed in a register, and never stored."""
+    summed: dict[Value, list[Equation]] = {}
+    for eqn in graph.equations:
+        axes = tuple(map(int, eqn.params.get("axes", ())))
+        if eqn.primitive == "reduce_sum" and axes == (0,) and eqn.inputs[0].dtype.kind == "f":
+            producer = graph.producer.get(eqn.inputs[0])  # type: ignore[arg-type]
+            if producer is not None and producer.primitive == "scan":
+                summed.setdefault(eqn.inputs[0], []).append(eqn)  # type: ignore[arg-type]
+    editor = Editor(graph)
+    gone = {id(eqn) for eqns in summed.values() for eqn in eqns}
+    for eqn in graph.equations:
+        mine = [y for y in eqn.outputs if y in summed]
+        if mine:
+            eqn = _with_sums(editor, eqn, mine, summed)
+        if id(eqn) not in gone:
+            editor.keep(eqn)
+    return editor.done()
+
+
+def _with_sums(editor: Editor, eqn: Equation, ys: list[Value], summed: dict[Value, list[Equation]]) -> Equation:
+    edit = _ScanEditor(editor, eqn)
+    for y in ys:
+        total = edit.add_sum(edit.outputs[edit.results.index(y)])
+        editor.renamed.update((e.outputs[0], total) for e in summed[y])
+    return edit.done()
+
+
+class _ScanEditor:
+    """A scan under change: its body's equations, inputs and outputs, and those of the equation itself."""
+
+    def __init__(self, editor: Editor, eqn: Equation) -> None:
+        self.editor, self.eqn = editor, eqn
+        self.scan: ScanParams = eqn.params["scan"]
+        self.equations = list(self.scan.body.equations)
+        self.inputs, self.outputs = list(self.scan.body.inputs), list(self.scan.body.outputs)
+        self.operands, self.results = list(eqn.inputs), list(eqn.outputs)
+        self.carries = self.scan.carries
+
+    def add_sum(self, part: Atom) -> Value:
+        """One more carry, which adds up `part`; gives its last value."""
+        before, after, total = Value(part.aval), Value(part.aval), Value(part.aval)
+        zero = Literal(np.zeros((), part.dtype))
+        shape = part.shape
+        start = self.editor.make("broadcast_in_dim", [zero], shape, self.eqn, shape=shape, broadcast_dimensions=())
+        self.equations.append(Equation("add", (before, part), (after,), {}, self.eqn.source))
+        self.inputs.insert(self.scan.consts + self.carries, before)
+        self.operands.insert(self.scan.consts + self.carries, start)
+        self.outputs.insert(self.carries, after)
+        self.results.insert(self.carries, total)
+        self.carries += 1
+        return total
+
+    def done(self) -> Equation:
+        body = Graph(tuple(self.inputs), tuple(self.equations), tuple(self.outputs), self.scan.body.constants)
+        params = {"scan": replace(self.scan, body=body, carries=self.carries)}
+        return replace(self.eqn, inputs=tuple(self.operands), outputs=tuple(self.results), params=params)
+
+
+LINEAR = {"neg", "reshape", "squeeze", "expand_dims", "broadcast_in_dim", "transpose", "mul", "div"}
+
+
+def sums_after_time(graph: Graph) -> Graph:
+    """A carry that only adds up sums over elements (the gradient of a parameter all neurons share) is added up
+    element by element, in registers, and summed over elements once, after the last step.
+    """
+    editor = Editor(graph)
+    for eqn in graph.equations:
+        postponed = [_Postponed(eqn, k) for k in range(eqn.params["scan"].carries)] if "scan" in eqn.params else []
+        postponed = [p for p in postponed if p.sums]
+        editor.keep(_adding_elements(editor, eqn, postponed) if postponed else eqn)
+        for p in postponed:
+            editor.renamed[eqn.outputs[p.carry]] = p.finished(editor)
+    return editor.done()
+
+
+class _Postponed:
+    """Carry number `carry` of a scan, if all that a step does to it is to add sums over elements."""
+
+    def __init__(self, eqn: Equation, carry: int) -> None:
+        self.eqn, self.carry = eqn, carry
+        self.scan: ScanParams = eqn.params["scan"]
+        self.body = self.scan.body
+        self.before = self.body.inputs[self.scan.consts + carry]
+        self.totals: list[Value] = []  # the element-wise carries, after the scan
+        self.sums: list[tuple[Atom, Equation]] = []  # a term of the step's sum, and the reduction behind it
+        terms = self._terms(self.body.outputs[carry])
+        found = [(term, self._reduction(term)) for term in terms if term is not self.before]
+        if self.before in terms and len(found) == len(terms) - 1 and all(r for _, r in found):
+            self.sums = [(term, reduction) for term, reduction in found if reduction]
+
+    def _terms(self, atom: Atom) -> list[Atom]:
+        """What a step adds up, the carry among it; nothing where the carry is used in another way."""
+        if len(self.body.consumers.get(self.before, ())) != 1:
+            return []
+        eqn = self.body.producer.get(atom) if isinstance(atom, Value) else None
+        if eqn is None or eqn.primitive not in ("add", "add_any"):
+            return [atom]
+        return [term for operand in eqn.inputs for term in self._terms(operand)]
+
+    def _reduction(self, atom: Atom) -> Equation | None:
+        """The one sum that a term is linear in."""
+        eqn = self.body.producer.get(atom) if isinstance(atom, Value) else None
+        if eqn is None or eqn.primitive == "reduce_sum":
+            return eqn
+        moving = [operand for operand in eqn.inputs if not self._constant(operand)]
+        divisor = eqn.primitive == "div" and moving != [eqn.inputs[0]]
+        return self._reduction(moving[0]) if eqn.primitive in LINEAR and len(moving) == 1 and not divisor else None
+
+    def _constant(self, atom: Atom) -> bool:
+        """Whether an atom of the body is the same at every step."""
+        if isinstance(atom, Literal) or atom in self.body.inputs[: self.scan.consts]:
+            return True
+        eqn = self.body.producer.get(atom)
+        return eqn is not None and all(map(self._constant, eqn.inputs))
+
+    def finished(self, editor: Editor) -> Atom:
+        """The carry's last value, computed after the scan from the element-wise totals."""
+        consts = self.scan.consts
+        last = editor.now(self.eqn.inputs[consts + self.carry])
+        for total, (term, reduction) in zip(self.totals, self.sums, strict=True):
+            env: dict[Atom, Atom] = dict(zip(self.body.inputs[:consts], self.eqn.inputs[:consts], strict=True))
+            env[reduction.outputs[0]] = editor.make(
+                "reduce_sum", [total], reduction.outputs[0].shape, self.eqn, axes=reduction.params["axes"]
+            )
+            last = editor.make("add", [last, self._outside(editor, term, env)], last.shape, self.eqn)
+        return last
+
+    def _outside(self, editor: Editor, atom: Atom, env: dict[Atom, Atom]) -> Atom:
+        """An atom of the body, computed outside of it."""
+        if isinstance(atom, Literal):
+            return atom
+        if atom not in env:
+            eqn = self.body.producer[atom]
+            inputs = tuple(editor.now(self._outside(editor, operand, env)) for operand in eqn.inputs)
+            copy = Value(atom.aval)
+            editor.equations.append(Equation(eqn.primitive, inputs, (copy,), eqn.params, eqn.source))
+            env[atom] = copy
+        return env[atom]
+
+
+def _adding_elements(editor: Editor, eqn: Equation, postponed: list[_Postponed]) -> Equation:
+    """The scan with a carry for each postponed sum; the old ones are dead, and `live` takes them away."""
+    edit = _ScanEditor(editor, eqn)
+    for p in postponed:
+        edit.outputs[p.carry] = p.before
+        p.totals = [edit.add_sum(reduction.inputs[0]) for _, reduction in p.sums]
+    return edit.done()

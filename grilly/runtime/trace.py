@@ -1,0 +1,228 @@
+"""From a Python function to a `Graph`: the one file that reads JAX's jaxprs.
+
+Calls are inlined, scalars known at trace time are folded by JAX itself, typed random keys become their `uint32[..., 2]`
+data, and primitives that have a composite (`composites.py`) become the equations it is made of.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend import core as jex
+from jax.extend import source_info_util
+
+from ..errors import UnsupportedPrimitiveError
+from .composites import composites
+from .ir import Atom, Aval, Equation, Graph, Literal, ScanParams, Value
+
+# Calls, and the parameter that holds what they call.
+CALLS = {
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "core_call": "call_jaxpr",
+    "custom_jvp_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr",
+    "custom_vjp_call_jaxpr": "fun_jaxpr",
+    "remat2": "jaxpr",
+    "checkpoint": "jaxpr",
+    "custom_lin": "jaxpr",
+}
+# What only says something to XLA: the outputs are the inputs.
+IDENTITIES = {
+    "copy",
+    "copy_p",
+    "stop_gradient",
+    "optimization_barrier",
+    "name",
+    "random_wrap",
+    "random_unwrap",
+}
+# Parameters that no shader depends on.
+IGNORED = {
+    "sharding",
+    "out_sharding",
+    "weak_type",
+    "accuracy",
+    "unroll",
+    "linear",
+    "_split_transpose",
+    "impl",
+}
+
+
+def trace(function: Callable[..., Sequence[Any]], avals: Sequence[Aval]) -> Graph:
+    """The program of `function`, which takes flat arrays of these avals and returns a flat list of arrays."""
+    structs = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals]
+    return _Translator.whole(jax.make_jaxpr(lambda *args: list(function(*args)))(*structs))
+
+
+def locate(source: Any) -> str:
+    """Where the user wrote an equation: `model.py:41 (forward), layer "readout"`."""
+    if source is None:
+        return "inside grilly"
+    layer = str(source.name_stack)
+    return source_info_util.summarize(source) + (f', layer "{layer}"' if layer else "")
+
+
+def unsupported(eqn: Equation, why: str = "") -> UnsupportedPrimitiveError:
+    """The error for an equation that no kernel can compute."""
+    shown = " ".join(f"{k}={v}" for k, v in eqn.params.items() if not isinstance(v, ScanParams))
+    operands = " ".join(str(atom.aval) for atom in eqn.inputs)
+    results = " ".join(str(value.aval) for value in eqn.outputs)
+    return UnsupportedPrimitiveError(
+        f"grilly cannot compile `{eqn.primitive}`{f' {why}' if why else ''}.\n"
+        f"  at   {locate(eqn.source)}\n"
+        f"  in   {results} = {eqn.primitive}[{shown}] {operands}\n"
+        f"  fix  compute it outside grilly.jit, or run on device='cpu'."
+    )
+
+
+class _Translator:
+    """Walks a jaxpr and collects equations. One environment a jaxpr, one list of equations a graph."""
+
+    def __init__(self) -> None:
+        self.equations: list[Equation] = []
+        self.constants: dict[Value, np.ndarray] = {}
+
+    @classmethod
+    def whole(cls, closed: Any) -> Graph:
+        translator = cls()
+        jaxpr, consts = _opened(closed)
+        inputs = tuple(Value(_aval(var.aval)) for var in jaxpr.invars)
+        outputs = translator.walk(jaxpr, consts, inputs)
+        return Graph(inputs, tuple(translator.equations), tuple(outputs), translator.constants)
+
+    def walk(self, jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Atom]) -> list[Atom]:
+        """Translates the equations of `jaxpr`, applied to `inputs`; gives what its outputs became."""
+        env: dict[Any, Atom] = dict(zip(jaxpr.invars, inputs, strict=True))
+        env.update((var, self.constant(const)) for var, const in zip(jaxpr.constvars, consts, strict=True))
+
+        def read(atom: Any) -> Atom:
+            return _literal(atom.val, atom.aval.dtype) if isinstance(atom, jex.Literal) else env[atom]
+
+        for eqn in jaxpr.eqns:
+            outputs = self.equation(eqn, [read(atom) for atom in eqn.invars])
+            env.update(zip(eqn.outvars, outputs, strict=True))
+        return [read(atom) for atom in jaxpr.outvars]
+
+    def constant(self, array: Any) -> Atom:
+        array = np.asarray(jax.random.key_data(array) if _is_key(array.dtype) else array)
+        if array.ndim == 0:
+            return _literal(array, array.dtype)
+        value = Value(Aval(array.shape, array.dtype))
+        self.constants[value] = array
+        return value
+
+    def equation(self, eqn: Any, inputs: list[Atom]) -> list[Atom]:
+        name = eqn.primitive.name
+        if name in CALLS:
+            return self.walk(*_opened(eqn.params[CALLS[name]]), inputs)
+        if name in IDENTITIES:
+            return inputs
+        if name == "scan":
+            return self.scan(eqn, inputs)
+        if inputs and all(isinstance(i, Literal) for i in inputs) and all(v.aval.shape == () for v in eqn.outvars):
+            return _folded(eqn, inputs)
+        params = _params(name, eqn)
+        if name in composites:
+            return self.walk(*_opened(_composite(name, _key_of(inputs), _key_of(params))), inputs)
+        outputs = tuple(Value(_aval(var.aval)) for var in eqn.outvars)
+        self.equations.append(Equation(name, tuple(inputs), outputs, params, eqn.source_info))
+        return list(outputs)
+
+    def scan(self, eqn: Any, inputs: list[Atom]) -> list[Atom]:
+        """A scan's body is a graph of its own; arrays that it captures become further consts."""
+        params = eqn.params
+        consts, carries = params["num_consts"], params["num_carry"]
+        body = _Translator.whole(params["jaxpr"])
+        captured = {value: self.constant(array) for value, array in body.constants.items()}
+        body = Graph((*body.inputs[:consts], *captured, *body.inputs[consts:]), body.equations, body.outputs)
+        inputs = [*inputs[:consts], *captured.values(), *inputs[consts:]]
+        scan = ScanParams(body, params["length"], params["reverse"], consts + len(captured), carries)
+        outputs = tuple(Value(_aval(var.aval)) for var in eqn.outvars)
+        self.equations.append(Equation("scan", tuple(inputs), outputs, {"scan": scan}, eqn.source_info))
+        return list(outputs)
+
+
+def _opened(closed: Any) -> tuple[Any, Sequence[Any]]:
+    """A jaxpr and its constants, from the closed or the bare form (jax 0.12 has only the latter)."""
+    return getattr(closed, "jaxpr", closed), getattr(closed, "consts", ())
+
+
+def _is_key(dtype: Any) -> bool:
+    return jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
+
+
+def _aval(aval: Any) -> Aval:
+    if _is_key(aval.dtype):
+        return Aval((*aval.shape, 2), np.dtype(np.uint32))
+    return Aval(tuple(aval.shape), np.dtype(aval.dtype))
+
+
+def _literal(value: Any, dtype: Any) -> Literal:
+    return Literal(np.asarray(value, dtype))
+
+
+def _folded(eqn: Any, inputs: Sequence[Atom]) -> list[Atom]:
+    """An equation of known scalars, computed now, by JAX, so that no constant is off by an ulp."""
+    with jax.ensure_compile_time_eval():
+        results = eqn.primitive.bind(*(i.value for i in inputs if isinstance(i, Literal)), **eqn.params)
+    results = results if eqn.primitive.multiple_results else [results]
+    return [_literal(result, var.aval.dtype) for result, var in zip(results, eqn.outvars, strict=True)]
+
+
+def _params(name: str, eqn: Any) -> dict[str, Any]:
+    """The parameters that matter. Those of an operation on keys get the key data's further axis."""
+    params = {k: v for k, v in eqn.params.items() if k not in IGNORED and v is not None}
+    params.update((k, v.name) for k, v in params.items() if isinstance(v, jex.Primitive))
+    moved = [v.aval for v in (*eqn.invars, *eqn.outvars)]
+    if name in KEY_AXIS and any(_is_key(aval.dtype) for aval in moved):
+        KEY_AXIS[name](params, eqn.invars[0].aval.ndim, eqn.outvars[0].aval.ndim)
+    return params
+
+
+def _slice_key(params: dict[str, Any], rank: int, _: int) -> None:
+    params["start_indices"] = (*params["start_indices"], 0)
+    params["limit_indices"] = (*params["limit_indices"], 2)
+    if params.get("strides"):
+        params["strides"] = (*params["strides"], 1)
+
+
+def _broadcast_key(params: dict[str, Any], _: int, out_rank: int) -> None:
+    params["shape"] = (*params["shape"], 2)
+    params["broadcast_dimensions"] = (*params["broadcast_dimensions"], out_rank)
+
+
+def _reshape_key(params: dict[str, Any], _: int, __: int) -> None:
+    params["new_sizes"] = (*params["new_sizes"], 2)
+
+
+def _transpose_key(params: dict[str, Any], rank: int, _: int) -> None:
+    params["permutation"] = (*params["permutation"], rank)
+
+
+def _unchanged(_: dict[str, Any], __: int, ___: int) -> None:
+    """Squeezing and joining name axes that the key's own axis does not move."""
+
+
+KEY_AXIS = {
+    "slice": _slice_key,
+    "broadcast_in_dim": _broadcast_key,
+    "reshape": _reshape_key,
+    "transpose": _transpose_key,
+    "squeeze": _unchanged,
+    "concatenate": _unchanged,
+}
+
+
+def _key_of(thing: Mapping[str, Any] | Sequence[Atom]) -> tuple[Any, ...]:
+    return tuple(sorted(thing.items())) if isinstance(thing, Mapping) else tuple(a.aval for a in thing)
+
+
+@lru_cache(maxsize=1024)
+def _composite(name: str, avals: tuple[Aval, ...], params: tuple[tuple[str, Any], ...]) -> Any:
+    structs = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals]
+    return jax.make_jaxpr(lambda *args: composites[name](*args, **dict(params)))(*structs)

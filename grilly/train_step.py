@@ -1,0 +1,197 @@
+"""`train_step`: encoding, forward, loss, backward and optimizer step of a net, as one compiled call."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from .errors import ParameterError, StateError
+from .nn import Module
+from .nn.layout import Layout, Ran, Variables
+from .nn.loss import Loss
+from .nn.random import source
+from .nn.silence import Silence, longer
+from .optim import Optimizer
+from .optim.optimizer import Update
+from .runtime import Array, Jit, jit, put
+
+Encoder = Callable[[jax.Array, Any], Any]
+
+
+def train_step(
+    net: Module,
+    loss_fn: Callable[[Any, Any], Any],
+    optimizer: Optimizer,
+    *,
+    encoder: Encoder | None = None,
+) -> "TrainStep":
+    """Makes a function that trains a net by one batch.
+
+    It does what a loop over `F.reset_net`, forward, mean over time, loss, backward and `optimizer.step` does,
+    in one submit: parameters, buffers, optimizer state and random key stay on the device and are updated in
+    place. The neurons start from rest and leave the net's state as it is; `.grad` is not touched.
+
+    Args:
+        net: The net, in training mode. If it has neurons, they take sequences (step mode 'm').
+        loss_fn: `CrossEntropyLoss()`, or any pure function `loss_fn(rate, labels)` to a 0-d array.
+        optimizer: Of some or all of the net's parameters; the others stay as they are.
+        encoder: `encoder(key, x) -> x_seq`, pure, if the input is to be encoded; a new random key for each
+            step.
+
+    Returns:
+        A function `step(x, labels) -> (loss, rate)`: the loss, 0-d, before the update; and the net's output,
+        its mean over time if it is a sequence, `(N, C)`. Both are on the device until they are looked at.
+
+    Raises:
+        ParameterError: A parameter of the optimizer is not the net's.
+
+    Example:
+        >>> import grilly, numpy as np
+        >>> from grilly import functional as F, nn, optim
+        >>> net = nn.Sequential(nn.SeqToANNContainer(nn.Linear(64, 10)), nn.LIFNode(step_mode="m"))
+        >>> step = train_step(
+        ...     net, nn.CrossEntropyLoss(), optim.AdamW(net.parameters(), lr=1e-2),
+        ...     encoder=lambda key, x: F.poisson(key, x, T=8),
+        ... )
+        >>> x, labels = np.full((4, 64), 0.5, np.float32), np.array([0, 1, 2, 3])
+        >>> losses = [float(step(x, labels)[0]) for _ in range(20)]
+        >>> losses[-1] < losses[0]
+        True
+    """
+    return TrainStep(net, loss_fn, optimizer, encoder)
+
+
+class TrainStep:
+    """A function that trains a net by one batch; made by `train_step`."""
+
+    def __init__(self, net: Module, loss_fn: Callable, optimizer: Optimizer, encoder: Encoder | None) -> None:
+        self._net, self._loss, self._optimizer, self._encoder = net, loss_fn, optimizer, encoder
+        self._compiled: dict[tuple, Jit] = {}
+        self._shapes: dict[tuple, tuple[int, ...]] = {}  # of the rate
+        self._key: Array | None = None
+        self._seeded = -1  # which setting of the seed the key is of
+        self._names()
+
+    def __call__(self, x: Any, labels: Any) -> tuple[Array, Array]:
+        """Trains the net by one batch.
+
+        Args:
+            x: The net's input, `(T, N, *)`; or what the encoder takes.
+            labels: What the loss compares with, `(N,)` for cross entropy. On the host they are checked.
+
+        Returns:
+            The loss and the rate.
+
+        Raises:
+            StateError: The net is in evaluation mode.
+            ParameterError: Its neurons take single steps.
+            DataError: Labels are no integers, or out of range.
+        """
+        layout, optimizer, names = self._layout(), self._optimizer, self._names()
+        variables = layout.on_device()
+        labels = self._checked(layout, variables, x, labels)
+        learned = [p for p in optimizer.parameters if p.requires_grad]
+        update = optimizer.begin(learned)
+        own = {names[number] for group in update.params for number in group}
+        rest = {name: value for name, value in variables.parameters.items() if name not in own}
+        loss, rate, params, state, buffers, self._key, silent_for = self._jitted(layout, names)(
+            update.params, update.state, variables.buffers, self._random_key(layout),
+            self._silence.before(layout), rest, variables.constants, update.rates, x, labels, update.choices,
+        )  # fmt: skip
+        optimizer.finish(learned, params, state)
+        layout.write_changes({}, buffers)
+        self._silence.after(silent_for)
+        return loss, rate
+
+    # Before the call ----------------------------------------------------------------------------------------
+
+    def _layout(self) -> Layout:
+        if not self._net.training:
+            raise StateError("the net is in evaluation mode: call net.train() before a training step.")
+        layout = self._net.calls.layout
+        if layout.nodes and not layout.sequences:
+            raise ParameterError(
+                "the net's neurons are in step mode 's', but a training step takes whole sequences (T, N, "
+                "*). Call F.set_step_mode(net, 'm')."
+            )
+        return layout
+
+    def _names(self) -> dict[str, str]:
+        """The net's name for each parameter, by the optimizer's number."""
+        names = {id(parameter): name for name, parameter in self._net.named_parameters()}
+        strangers = [str(p) for p in self._optimizer.parameters if id(p) not in names]
+        if strangers:
+            raise ParameterError(
+                f"the optimizer holds parameters that the net does not have: {', '.join(strangers)}. "
+                "Make it of this net's parameters()."
+            )
+        return {str(number): names[id(p)] for number, p in enumerate(self._optimizer.parameters)}
+
+    def _checked(self, layout: Layout, variables: Variables, x: Any, labels: Any) -> Any:
+        """The labels, after a look at those on the host."""
+        if not isinstance(self._loss, Loss) or isinstance(labels, Array):
+            return labels
+        seen = layout.choices, np.shape(x)
+        if seen not in self._shapes:
+            key = np.zeros(2, np.uint32)
+            given = jax.tree.map(_struct, (variables._replace(states=layout.at_rest()), x, key, key))
+            self._shapes[seen] = jax.eval_shape(lambda *args: self._rate(layout, *args)[0], *given).shape
+        return self._loss.checked(labels, self._shapes[seen])
+
+    def _random_key(self, layout: Layout) -> Array | None:
+        """The key that stays on the device; a new one after `grilly.seed`."""
+        if self._encoder is None and not layout.draws:
+            return None
+        if self._key is None or self._seeded != source.settings:
+            self._key, self._seeded = put(source.key_data(), layout.device), source.settings
+        return self._key
+
+    @property
+    def _silence(self) -> Silence:
+        return self._net.calls.silence
+
+    # The call -----------------------------------------------------------------------------------------------
+
+    def _jitted(self, layout: Layout, names: dict[str, str]) -> Jit:
+        setting = layout.choices, layout.device, tuple(names.items())
+        if setting not in self._compiled:
+            step = self._pure(layout, names)
+            self._compiled[setting] = jit(step, device=layout.device, donate_argnums=range(5), static_argnums=(10,))
+        return self._compiled[setting]
+
+    def _pure(self, layout: Layout, names: dict[str, str]) -> Callable:
+        """The training step as a pure function."""
+
+        def step(params, state, buffers, key, silent_for, rest, constants, rates, x, labels, choices):
+            next_key, encoder_key, net_key = (None,) * 3 if key is None else _split(key)
+
+            def loss_of(params: tuple[dict[str, Any], ...]) -> Any:
+                learned = {names[number]: value for group in params for number, value in group.items()}
+                variables = Variables(rest | learned, buffers, constants, layout.at_rest())
+                rate, ran = self._rate(layout, variables, x, encoder_key, net_key)
+                return self._loss(rate, labels), (rate, ran.buffers, longer(silent_for, ran.fired))
+
+            (loss, (rate, buffers, silent_for)), grads = jax.value_and_grad(loss_of, has_aux=True)(params)
+            params, state = self._optimizer.updated(Update(params, state, rates, choices), grads)
+            return loss, rate, params, state, buffers, next_key, silent_for
+
+        return step
+
+    def _rate(self, layout: Layout, variables: Variables, x: Any, encoder_key: Any, net_key: Any) -> tuple[Any, Ran]:
+        """The net's output, or its mean over time; and what else the net's run gave."""
+        if self._encoder is not None:
+            x = self._encoder(jax.random.wrap_key_data(encoder_key), x)
+        ran = layout.run(variables, (x,), net_key)
+        return (ran.out.mean(axis=0) if layout.sequences else ran.out), ran
+
+
+def _split(key: Any) -> tuple[Any, ...]:
+    """The data of three keys, of one's."""
+    return tuple(jax.random.key_data(k) for k in jax.random.split(jax.random.wrap_key_data(key), 3))
+
+
+def _struct(leaf: Any) -> jax.ShapeDtypeStruct:
+    """What a compiled call would see of an array."""
+    dtype = leaf.dtype if hasattr(leaf, "dtype") else np.result_type(leaf)
+    return jax.ShapeDtypeStruct(np.shape(leaf), jax.dtypes.canonicalize_dtype(dtype))

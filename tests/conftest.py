@@ -1,0 +1,28 @@
+"""What every test runs under: exact JAX on the CPU, and Vulkan's validation layer, which must keep silent."""
+
+import os
+
+# Before JAX is imported: no fused multiply-adds, no division by multiplying; so == may be asked for.
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_cpu_max_isa=AVX --xla_disable_hlo_passes=algsimp"
+).strip()
+os.environ.setdefault("GRILLY_VALIDATION", "1")
+
+import pytest
+
+from grilly.runtime.devices import find_device, validation_messages
+
+
+@pytest.fixture(scope="session")
+def device():
+    """The Vulkan device under test: the best there is, be it on the CPU. Without one, tests fail."""
+    return find_device("vulkan")
+
+
+@pytest.fixture(autouse=True)
+def silent_validation():
+    """Fails a test during which the validation layer warned."""
+    validation_messages().clear()
+    yield
+    said = validation_messages()
+    assert not said, "\n".join(f"{message.name}: {message.text}" for message in said)

@@ -1,0 +1,38 @@
+"""What the environment may say, and that JAX is kept off the GPU."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from grilly.config import Config
+from grilly.errors import ParameterError
+
+
+def test_the_environment_is_read():
+    assert Config.read({}) == Config(None, frozenset(), False)
+    said = {"GRILLY_DEVICE": "vulkan:1", "GRILLY_DEBUG": "plan,time", "GRILLY_VALIDATION": "1"}
+    assert Config.read(said) == Config("vulkan:1", frozenset({"plan", "time"}), True)
+
+
+def test_what_it_cannot_mean_is_an_error():
+    with pytest.raises(ParameterError) as error:
+        Config.read({"GRILLY_DEBUG": "plan,ptx"})
+    assert str(error.value) == (
+        "GRILLY_DEBUG names the unknown stages ptx. "
+        "Give some of jaxpr, kernels, plan, spirv, time, separated by commas."
+    )
+    with pytest.raises(ParameterError, match=re.escape("GRILLY_VALIDATION is 'yes'. Give 0 or 1.")):
+        Config.read({"GRILLY_VALIDATION": "yes"})
+
+
+@pytest.mark.parametrize(
+    ("before", "platforms"), [("", "cpu"), ("jax.config.update('jax_platforms', 'cuda,cpu')", "cuda,cpu")]
+)
+def test_jax_stays_on_the_cpu_unless_the_user_chose(before, platforms):
+    code = f"import jax; {before}\nimport grilly; print(jax.config.jax_platforms)"
+    environment = {k: v for k, v in os.environ.items() if k != "JAX_PLATFORMS"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == platforms
