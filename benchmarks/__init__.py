@@ -1,0 +1,1 @@
+"""Measurements, one piece of work a file; see README.md."""

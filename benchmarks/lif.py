@@ -1,0 +1,46 @@
+"""LIF forward and backward over a whole sequence: the neuron kernel alone.
+
+At the least x, the incoming gradient, the spikes and the outgoing gradient move once each: 16 bytes an element.
+"""
+
+import argparse
+
+import jax
+import numpy as np
+
+import grilly
+from grilly import functional as F
+
+from .measure import compare, show_dispatches, timed
+
+PARAMS = F.LIFParams(tau=2.0, v_threshold=1.0, v_reset=0.0)
+
+
+def both_ways(x_seq, g_spikes, v):
+    """The spikes, and the gradient by the input."""
+    spikes, vjp = jax.vjp(lambda x_seq: F.sequence(F.lif_step, x_seq, v, PARAMS)[0], x_seq)
+    return spikes, vjp(g_spikes)[0]
+
+
+def measure(steps: int, neurons: int) -> None:
+    """Prints one row for T = `steps` and N = `neurons`."""
+    print(f"LIF forward + backward, T={steps}, N={neurons}")
+    device = grilly.runtime.find_device("vulkan")
+    random = np.random.default_rng(0)
+    x_seq = grilly.put(random.random((steps, neurons), np.float32), device)
+    g_spikes = grilly.put(random.standard_normal((steps, neurons), np.float32), device)
+    v = grilly.put(np.zeros(neurons, np.float32), device)
+    run = grilly.jit(both_ways)
+    dispatches = run.profile(x_seq, g_spikes, v)
+    show_dispatches(dispatches)
+    least = 16 * steps * neurons
+    print(f"  at least {least / 1e6:.0f} MB: {least / 1e6 / sum(ms for _, ms in dispatches):.0f} GB/s of those")
+    compare(timed(lambda: run(x_seq, g_spikes, v), lambda out: out[1].block_until_ready()), "lif", steps, neurons)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sizes", nargs="*", type=int, default=[16, 1 << 22, 512, 1 << 17], help="T N, T N ...")
+    sizes = parser.parse_args().sizes
+    for steps, neurons in zip(sizes[::2], sizes[1::2], strict=True):
+        measure(steps, neurons)

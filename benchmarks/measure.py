@@ -1,0 +1,62 @@
+"""Timing a call that returns before the device is done, and showing it beside the peers'."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+WARM_UP, REPEATS, PIPELINED = 50, 30, 100
+
+
+class Times(NamedTuple):
+    """Milliseconds of one call."""
+
+    waited: float  # the median, waiting for each call
+    pipelined: float  # the mean of many calls with one wait
+
+
+def timed(call: Callable[[], object], wait: Callable[[object], object]) -> Times:
+    """Times `call`; `wait` blocks until what a call returned is there."""
+    for _ in range(WARM_UP):
+        out = call()
+    wait(out)
+    waited = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        wait(call())
+        waited.append((time.perf_counter() - start) * 1e3)
+    start = time.perf_counter()
+    for _ in range(PIPELINED):
+        out = call()
+    wait(out)
+    return Times(statistics.median(waited), (time.perf_counter() - start) * 1e3 / PIPELINED)
+
+
+def peer(name: str, work: str, *sizes: int) -> Times | None:
+    """A peer's times, measured in a process of its own; None where it is not installed."""
+    command = [sys.executable, "-m", "benchmarks.peers", name, work, *map(str, sizes)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        print(f"  {name:24s} not measured: {(done.stderr.strip().splitlines() or ['failed'])[-1][:90]}")
+        return None
+    return Times(*json.loads(done.stdout.splitlines()[-1]))
+
+
+def compare(ours: Times, work: str, *sizes: int) -> None:
+    """Prints our times and those of all peers on the same work."""
+    print(f"  {'grilly':24s} {ours.waited:9.4f} ms waited  {ours.pipelined:9.4f} ms pipelined")
+    for name in ("jax", "spikingjelly"):
+        if times := peer(name, work, *sizes):
+            shares = f"{times.waited / ours.waited:6.2f}x {times.pipelined / ours.pipelined:6.2f}x"
+            print(f"  {name:24s} {times.waited:9.4f} ms waited  {times.pipelined:9.4f} ms pipelined  {shares} ours")
+
+
+def show_dispatches(dispatches: list[tuple[str, float]]) -> None:
+    """Prints what a profile says."""
+    total = sum(ms for _, ms in dispatches)
+    print(f"  {len(dispatches)} dispatches, {total:.4f} ms on the GPU one after another")
+    for label, ms in dispatches:
+        print(f"    {ms * 1e3:9.1f} us  {label}")

@@ -1,0 +1,133 @@
+"""The same work with other libraries: `python -m benchmarks.peers NAME WORK SIZES` prints [waited, pipelined] in ms."""
+
+import json
+import sys
+from collections.abc import Callable
+
+from .measure import timed
+
+
+def _jax_lif(x_seq, tau=2.0, threshold=1.0):
+    """Spikes of a LIF scan with ATan(2) and a hard reset, without decay_input."""
+    import jax
+    from jax import numpy as jnp
+
+    @jax.custom_jvp
+    def spike(x):
+        return (x >= 0).astype(x.dtype)
+
+    spike.defjvp(lambda p, t: (spike(p[0]), t[0] / (1 + (jnp.pi * p[0]) ** 2)))
+
+    def step(v, x):
+        h = v - v / tau + x
+        s = spike(h - threshold)
+        return (1 - s) * h, s
+
+    return jax.lax.scan(step, jnp.zeros_like(x_seq[0]), x_seq)[1]
+
+
+def jax_lif(steps: int, neurons: int):
+    import jax
+
+    x_seq = jax.random.uniform(jax.random.key(0), (steps, neurons))
+    g = jax.random.normal(jax.random.key(1), (steps, neurons))
+
+    @jax.jit
+    def both(x_seq, g):
+        spikes, vjp = jax.vjp(_jax_lif, x_seq)
+        return spikes, vjp(g)[0]
+
+    return timed(lambda: both(x_seq, g), jax.block_until_ready)
+
+
+def jax_train_step(steps: int, batch: int, *widths: int):
+    import jax
+    import optax
+    from jax import numpy as jnp
+
+    keys = jax.random.split(jax.random.key(0), len(widths))
+    shapes = list(zip(keys, widths, widths[1:], strict=False))
+    params = [(jax.random.normal(k, (i, o)) * (2 / i**0.5), jnp.zeros(o)) for k, i, o in shapes]
+    optimizer = optax.adamw(1e-3)
+    state = [params, optimizer.init(params)]
+    x_seq = (jax.random.uniform(jax.random.key(2), (steps, batch, widths[0])) < 0.3).astype(jnp.float32)
+    labels = jax.random.randint(jax.random.key(3), (batch,), 0, widths[-1])
+
+    def loss_of(params):
+        hidden = x_seq
+        for w, b in params:
+            hidden = _jax_lif(hidden @ w + b)
+        return optax.softmax_cross_entropy_with_integer_labels(hidden.mean(0), labels).mean()
+
+    def update(params, state):
+        with jax.default_matmul_precision("float32"):
+            loss, grads = jax.value_and_grad(loss_of)(params)
+        updates, state = optimizer.update(grads, state, params)
+        return optax.apply_updates(params, updates), state, loss
+
+    update = jax.jit(update, donate_argnums=(0, 1))
+
+    def call():
+        *state[:], loss = update(*state)
+        return loss
+
+    return timed(call, jax.block_until_ready)
+
+
+def _spikingjelly_lif():
+    from loguru import logger
+
+    logger.remove()
+    from spikingjelly.activation_based import neuron, surrogate
+
+    return neuron.LIFNode(tau=2.0, decay_input=False, surrogate_function=surrogate.ATan(2.0), step_mode="m")
+
+
+def spikingjelly_lif(steps: int, neurons: int):
+    import torch
+    from spikingjelly.activation_based import functional
+
+    node = _spikingjelly_lif().cuda()
+    x_seq = torch.rand(steps, neurons, device="cuda", requires_grad=True)
+    g = torch.randn(steps, neurons, device="cuda")
+
+    def call():
+        functional.reset_net(node)
+        x_seq.grad = None
+        node(x_seq).backward(g)
+
+    return timed(call, lambda _: torch.cuda.synchronize())
+
+
+def spikingjelly_train_step(steps: int, batch: int, *widths: int):
+    import torch
+    from spikingjelly.activation_based import functional, layer
+
+    layers = []
+    for i, o in zip(widths, widths[1:], strict=False):
+        layers += [layer.SeqToANNContainer(torch.nn.Linear(i, o)), _spikingjelly_lif()]
+    net = torch.nn.Sequential(*layers).cuda()
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)
+    cross_entropy = torch.nn.CrossEntropyLoss()
+    x_seq = (torch.rand(steps, batch, widths[0], device="cuda") < 0.3).float()
+    labels = torch.randint(0, widths[-1], (batch,), device="cuda")
+
+    def call():
+        functional.reset_net(net)
+        optimizer.zero_grad(set_to_none=True)
+        cross_entropy(net(x_seq).mean(0), labels).backward()
+        optimizer.step()
+
+    return timed(call, lambda _: torch.cuda.synchronize())
+
+
+WORKS: dict[str, Callable] = {
+    "jax lif": jax_lif,
+    "jax train_step": jax_train_step,
+    "spikingjelly lif": spikingjelly_lif,
+    "spikingjelly train_step": spikingjelly_train_step,
+}
+
+if __name__ == "__main__":
+    name, work, *sizes = sys.argv[1:]
+    print(json.dumps(WORKS[f"{name} {work}"](*map(int, sizes))))

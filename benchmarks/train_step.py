@@ -1,0 +1,47 @@
+"""One training step of README's net, 784-256-10 at T=16 and batch 32: forward, cross entropy, backward, AdamW.
+
+Inputs are resident, as the peers' are, and not drawn anew. A row for the step that draws its Poisson spikes is printed too.
+"""
+
+import numpy as np
+
+import grilly
+from grilly import functional as F
+from grilly import nn, optim
+
+from .measure import compare, show_dispatches, timed
+
+T, N, SIZES = 16, 32, (784, 256, 10)
+
+
+def net() -> nn.Sequential:
+    """The net on the Vulkan device."""
+    layers = []
+    for width, following in zip(SIZES, SIZES[1:], strict=False):
+        layers += [nn.SeqToANNContainer(nn.Linear(width, following)), nn.LIFNode(tau=2.0, step_mode="m")]
+    return nn.Sequential(*layers).to("vulkan")
+
+
+def measure(title: str, x: np.ndarray, encoder=None) -> None:
+    """Prints one row; with an encoder, `x` are its rates."""
+    print(title)
+    snn = net()
+    optimizer = optim.AdamW(snn.parameters(), lr=1e-3)
+    step = grilly.train_step(snn, nn.CrossEntropyLoss(), optimizer, encoder=encoder)
+    device = grilly.runtime.find_device("vulkan")
+    x_seq = grilly.put(x, device)
+    labels = grilly.put(np.random.default_rng(1).integers(0, 10, N).astype(np.int32), device)
+
+    def call():
+        F.reset_net(snn)
+        return step(x_seq, labels)[0]
+
+    call()
+    show_dispatches(step.profile(x_seq, labels))
+    compare(timed(call, lambda loss: loss.block_until_ready()), "train_step", T, N, *SIZES)
+
+
+if __name__ == "__main__":
+    rates = np.random.default_rng(0).random((N, SIZES[0]), np.float32)
+    spikes = (np.random.default_rng(0).random((T, N, SIZES[0])) < 0.3).astype(np.float32)
+    measure("784-256-10, T=16, batch 32, training step", spikes)
