@@ -136,7 +136,7 @@ class _Translator:
     def scan(self, eqn: Any, inputs: list[Atom]) -> list[Atom]:
         """A scan's body is a graph of its own; arrays that it captures become further consts."""
         params = eqn.params
-        consts, carries = params["num_consts"], params["num_carry"]
+        consts, carries = _counts(params)
         body = _Translator.whole(params["jaxpr"])
         captured = {value: self.constant(array) for value, array in body.constants.items()}
         body = Graph((*body.inputs[:consts], *captured, *body.inputs[consts:]), body.equations, body.outputs)
@@ -145,6 +145,14 @@ class _Translator:
         outputs = tuple(Value(_aval(var.aval)) for var in eqn.outvars)
         self.equations.append(Equation("scan", tuple(inputs), outputs, {"scan": scan}, eqn.source_info))
         return list(outputs)
+
+
+def _counts(params: Mapping[str, Any]) -> tuple[int, int]:
+    """How many of a scan's operands are consts, and how many carries (from jax 0.11 on told by a tree)."""
+    if "ft_in" not in params:
+        return params["num_consts"], params["num_carry"]
+    consts, carries, _ = params["ft_in"].unpack()
+    return len(consts), len(carries)
 
 
 def _opened(closed: Any) -> tuple[Any, Sequence[Any]]:
