@@ -53,7 +53,7 @@ if [ -n "$missing" ] && command -v apt-get >/dev/null; then
     fi
     $as_root apt-get update -qq
     # shellcheck disable=SC2086  # a list of packages
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
 
 python=$(find_python)

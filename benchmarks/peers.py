@@ -1,5 +1,6 @@
 """The same work with other libraries: `python -m benchmarks.peers NAME WORK SIZES` prints [waited, pipelined] in ms."""
 
+import itertools
 import json
 import sys
 from collections.abc import Callable
@@ -104,7 +105,7 @@ def spikingjelly_train_step(steps: int, batch: int, *widths: int):
     from spikingjelly.activation_based import functional, layer
 
     layers = []
-    for i, o in zip(widths, widths[1:], strict=False):
+    for i, o in itertools.pairwise(widths):
         layers += [layer.SeqToANNContainer(torch.nn.Linear(i, o)), _spikingjelly_lif()]
     net = torch.nn.Sequential(*layers).cuda()
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)

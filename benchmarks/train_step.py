@@ -1,7 +1,9 @@
 """One training step of README's net, 784-256-10 at T=16 and batch 32: forward, cross entropy, backward, AdamW.
 
-Inputs are resident, as the peers' are, and not drawn anew. A row for the step that draws its Poisson spikes is printed too.
+Inputs are resident, as the peers' are, and not drawn anew.
 """
+
+import itertools
 
 import numpy as np
 
@@ -17,17 +19,17 @@ T, N, SIZES = 16, 32, (784, 256, 10)
 def net() -> nn.Sequential:
     """The net on the Vulkan device."""
     layers = []
-    for width, following in zip(SIZES, SIZES[1:], strict=False):
+    for width, following in itertools.pairwise(SIZES):
         layers += [nn.SeqToANNContainer(nn.Linear(width, following)), nn.LIFNode(tau=2.0, step_mode="m")]
     return nn.Sequential(*layers).to("vulkan")
 
 
-def measure(title: str, x: np.ndarray, encoder=None) -> None:
-    """Prints one row; with an encoder, `x` are its rates."""
+def measure(title: str, x: np.ndarray) -> None:
+    """Prints one row."""
     print(title)
     snn = net()
     optimizer = optim.AdamW(snn.parameters(), lr=1e-3)
-    step = grilly.train_step(snn, nn.CrossEntropyLoss(), optimizer, encoder=encoder)
+    step = grilly.train_step(snn, nn.CrossEntropyLoss(), optimizer)
     device = grilly.runtime.find_device("vulkan")
     x_seq = grilly.put(x, device)
     labels = grilly.put(np.random.default_rng(1).integers(0, 10, N).astype(np.int32), device)
@@ -42,6 +44,5 @@ def measure(title: str, x: np.ndarray, encoder=None) -> None:
 
 
 if __name__ == "__main__":
-    rates = np.random.default_rng(0).random((N, SIZES[0]), np.float32)
     spikes = (np.random.default_rng(0).random((T, N, SIZES[0])) < 0.3).astype(np.float32)
     measure("784-256-10, T=16, batch 32, training step", spikes)

@@ -1,5 +1,8 @@
 """Spiking neural networks on any GPU with a Vulkan driver, from pure JAX-style functions."""
 
+from . import functional as functional
+from . import nn as nn
+from . import optim as optim
 from .config import Config as Config
 from .errors import DataError as DataError
 from .errors import DeviceError as DeviceError
@@ -11,10 +14,12 @@ from .errors import ShaderError as ShaderError
 from .errors import ShapeError as ShapeError
 from .errors import StateError as StateError
 from .errors import UnsupportedPrimitiveError as UnsupportedPrimitiveError
+from .nn.random import seed as seed
 from .runtime import Array as Array
 from .runtime import devices as devices
 from .runtime import jit as jit
 from .runtime import put as put
+from .train_step import train_step as train_step
 
 __all__ = [
     "Array",
@@ -30,6 +35,11 @@ __all__ = [
     "StateError",
     "UnsupportedPrimitiveError",
     "devices",
+    "functional",
     "jit",
+    "nn",
+    "optim",
     "put",
+    "seed",
+    "train_step",
 ]

@@ -65,15 +65,18 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     """
     try:
         with safetensors.safe_open(os.fspath(path), framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+            about = _about(file.metadata() or {}, path)  # first: a foreign file may hold types that NumPy lacks
+            return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, about)  # noqa: SIM118 (no mapping)
     except (OSError, safetensors.SafetensorError) as error:
         raise DataError(
             f"cannot read {os.fspath(path)}: {error}. Expected a checkpoint that grilly saved; "
             "check the path, or use another checkpoint of that run."
         ) from error
+
+
+def _about(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
-        return Checkpoint(arrays, json.loads(metadata[KEY]))
+        return json.loads(metadata[KEY])
     except (KeyError, json.JSONDecodeError) as error:
         raise DataError(
             f"{os.fspath(path)} is a safetensors file, but no checkpoint of grilly's: its metadata has "

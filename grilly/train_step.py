@@ -10,6 +10,7 @@ from .errors import ParameterError, StateError
 from .nn import Module
 from .nn.layout import Layout, Ran, Variables
 from .nn.loss import Loss
+from .nn.parameter import Parameter
 from .nn.random import source
 from .nn.silence import Silence, longer
 from .optim import Optimizer
@@ -88,21 +89,33 @@ class TrainStep:
             ParameterError: Its neurons take single steps.
             DataError: Labels are no integers, or out of range.
         """
-        layout, optimizer, names = self._layout(), self._optimizer, self._names()
-        variables = layout.on_device()
-        labels = self._checked(layout, variables, x, labels)
-        learned = [p for p in optimizer.parameters if p.requires_grad]
-        update = optimizer.begin(learned)
-        own = {names[number] for group in update.params for number in group}
-        rest = {name: value for name, value in variables.parameters.items() if name not in own}
-        loss, rate, params, state, buffers, self._key, silent_for = self._jitted(layout, names)(
-            update.params, update.state, variables.buffers, self._random_key(layout),
-            self._silence.before(layout), rest, variables.constants, update.rates, x, labels, update.choices,
-        )  # fmt: skip
-        optimizer.finish(learned, params, state)
+        layout, learned = self._layout(), self._learned()
+        jitted, arguments = self._call(layout, learned, x, labels)
+        loss, rate, params, state, buffers, self._key, silent_for = jitted(*arguments)
+        self._optimizer.finish(learned, params, state)
         layout.write_changes({}, buffers)
         self._silence.after(silent_for)
         return loss, rate
+
+    def profile(self, x: Any, labels: Any) -> list[tuple[str, float]]:
+        """How long each dispatch of a step takes: (label, milliseconds). The net stays as it is."""
+        jitted, arguments = self._call(self._layout(), self._learned(), x, labels)
+        return jitted.profile(*arguments)
+
+    def _learned(self) -> list[Parameter]:
+        return [p for p in self._optimizer.parameters if p.requires_grad]
+
+    def _call(self, layout: Layout, learned: list[Parameter], x: Any, labels: Any) -> tuple[Jit, tuple]:
+        """The compiled step, and what it is called with."""
+        names, variables = self._names(), layout.on_device()
+        labels = self._checked(layout, variables, x, labels)
+        update = self._optimizer.begin(learned)
+        own = {names[number] for group in update.params for number in group}
+        rest = {name: value for name, value in variables.parameters.items() if name not in own}
+        return self._jitted(layout, names), (
+            update.params, update.state, variables.buffers, self._random_key(layout),
+            self._silence.before(layout), rest, variables.constants, update.rates, x, labels, update.choices,
+        )  # fmt: skip
 
     # Before the call ----------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +56,24 @@ def test_a_write_that_fails_leaves_the_last_checkpoint(tmp_path):
     checkpoint.save(path, ARRAYS, ABOUT)
     with pytest.raises(TypeError, match="not JSON serializable"):
         checkpoint.save(path, ARRAYS, {"epoch": object()})
+    assert checkpoint.load(path).about == ABOUT
+    assert [entry.name for entry in tmp_path.iterdir()] == ["last.safetensors"]
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "last.safetensors"
+    checkpoint.save(path, ARRAYS, ABOUT)
+
+    def full(beside, content):
+        beside.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DataError) as error:
+        checkpoint.save(path, ARRAYS, {"epoch": 4})
+    assert str(error.value) == (
+        f"cannot write {path}: [Errno 28] No space left on device. Choose a directory that can be written to."
+    )
     assert checkpoint.load(path).about == ABOUT
     assert [entry.name for entry in tmp_path.iterdir()] == ["last.safetensors"]
 

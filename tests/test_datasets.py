@@ -70,6 +70,16 @@ def test_idx_files_are_read_from_the_directory_given(directory):
     np.testing.assert_array_equal(dataset.test.labels, np.arange(12) % 10)
 
 
+def test_idx_files_may_be_unzipped(directory):
+    zipped = datasets.load("mnist", directory)
+    for name in FILES:
+        (directory / name.removesuffix(".gz")).write_bytes(gzip.decompress((directory / name).read_bytes()))
+        (directory / name).unlink()
+    plain = datasets.load("mnist", directory)
+    np.testing.assert_array_equal(plain.train.images, zipped.train.images)
+    np.testing.assert_array_equal(plain.test.labels, zipped.test.labels)
+
+
 @pytest.mark.skipif(not mnist.SOURCES["fashion-mnist"].system.is_dir(), reason="dataset-fashion-mnist is not installed")
 def test_fashion_mnist_is_found_where_debian_puts_it():
     dataset = datasets.load("fashion-mnist")
@@ -95,7 +105,7 @@ def test_absent_files_are_named(directory):
         datasets.load("mnist", directory)
     assert str(error.value) == (
         f"{directory} lacks t10k-images-idx3-ubyte.gz of the data set 'mnist'. Give the directory that holds "
-        f"{', '.join(FILES)} as --data, or leave --data out: grilly then downloads them."
+        f"{', '.join(FILES)}, gzipped or not, as --data, or leave --data out: grilly then finds or downloads them."
     )
 
 
@@ -104,16 +114,23 @@ BROKEN = {
         lambda raw: gzip.compress(raw)[:-100],
         "Compressed file ended before the end-of-stream marker was reached",
     ),
-    "not gzip": (lambda raw: b"<html>404</html>", "Not a gzipped file (b'<h')"),
+    "a web page": (
+        lambda raw: b"<html>404</html>",
+        "it starts with 3c 68 74 6d, expected 00 00 08 and the number of axes",
+    ),
+    "of floats": (
+        lambda raw: gzip.compress(b"\0\0\x0d" + raw[3:]),
+        "it starts with 00 00 0d 03, expected 00 00 08 and the number of axes",
+    ),
     "not IDX": (
         lambda raw: gzip.compress(b"PNG?" + raw),
-        "its header is 50 4e 47 3f, expected 00 00 08 and the number of axes",
+        "it starts with 50 4e 47 3f, expected 00 00 08 and the number of axes",
     ),
     "too short": (
         lambda raw: gzip.compress(raw[:-1]),
         "it holds 9407 values, and its header announces the shape (12, 28, 28)",
     ),
-    "empty": (lambda raw: gzip.compress(b""), "its header is , expected 00 00 08 and the number of axes"),
+    "empty": (lambda raw: gzip.compress(b""), "it starts with , expected 00 00 08 and the number of axes"),
 }
 
 
@@ -125,7 +142,7 @@ def test_broken_files_are_named_with_what_is_wrong(directory, kind):
     with pytest.raises(DataError) as error:
         datasets.load("mnist", directory)
     assert str(error.value) == (
-        f"cannot read {path}: {why}. Expected a gzipped IDX file of unsigned bytes; "
+        f"cannot read {path}: {why}. Expected an IDX file of unsigned bytes, gzipped or not; "
         "get the file again from where it came."
     )
 

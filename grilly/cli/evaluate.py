@@ -3,12 +3,13 @@
 import argparse
 from pathlib import Path
 
-from .. import checkpoint, datasets
+from .. import datasets
 from ..errors import DataError
 from .devices import chosen_device
 from .measure import accuracy
 from .model import build
-from .settings import CHOICES, Settings
+from .saved import Saved
+from .settings import CHOICES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,18 +21,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """`grilly evaluate`. Returns the exit status."""
-    saved = checkpoint.load(arguments.checkpoint)
-    settings = Settings.of_checkpoint(saved.about, arguments.checkpoint)
+    saved = Saved.read(arguments.checkpoint)
+    settings = saved.settings
     dataset = datasets.load(arguments.dataset or settings.dataset, arguments.data)
-    trained_on = tuple(saved.about["image_shape"])
-    if dataset.image_shape != trained_on:
+    if dataset.image_shape != saved.image_shape:
         raise DataError(
             f"{dataset.name} has images of shape {dataset.image_shape}, and {arguments.checkpoint} was "
-            f"trained on {settings.dataset}, whose images have shape {trained_on}. "
+            f"trained on {settings.dataset}, whose images have shape {saved.image_shape}. "
             "Choose a --dataset of that shape."
         )
     net = build(settings, dataset.image_shape).to(chosen_device(arguments.device))
-    net.load_state_dict(saved.part("net"))
+    saved.restore(net)
     tested = accuracy(net, dataset.test)
     print(f"test accuracy {tested:.4f} on the {len(dataset.test)} test images of {dataset.name}")
     return 0

@@ -3,6 +3,8 @@
 import signal
 from types import FrameType
 
+INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
+
 
 class StopRequest:
     """While this context is open, Ctrl-C sets `asked`. For the main thread only."""

@@ -6,18 +6,25 @@ from collections.abc import Sequence
 
 from ..errors import GrillyError
 from . import devices, evaluate, train
+from .interrupt import INTERRUPTED
 
 COMMANDS = {"train": train, "evaluate": evaluate, "devices": devices}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `grilly` with the arguments given, or the process's own. Returns the status: 2 for an error."""
+    """Run `grilly` with the arguments given, or the process's own.
+
+    Returns: The exit status: 2 for an error, 130 where Ctrl-C ended it.
+    """
     chosen = _parser().parse_args(arguments)
     try:
         return COMMANDS[chosen.command].run(chosen)
     except GrillyError as error:
         print(f"grilly: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before training starts, after it ends, or the second one
+        print("grilly: stopped", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

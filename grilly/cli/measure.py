@@ -1,5 +1,6 @@
 """What is measured of a net: means while it trains, its accuracy, the spikes of one image."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,18 +11,18 @@ from .. import nn
 from ..datasets import Split
 
 AT_ONCE = 500  # images evaluated in one call
-EVERY = 8  # training steps from one look at loss and rates to the next: a look waits for the device
+LOOKS = 100  # at loss and rates in an epoch, at most: a look waits for the device
 
 
 class Watch:
-    """Moves a progress bar step by step, and shows and averages the measurements of some of the steps."""
+    """Moves a progress bar through an epoch of `steps`; shows and averages the measurements of up to LOOKS of them."""
 
-    def __init__(self, bar: tqdm) -> None:
-        self._bar, self._steps = bar, 0
+    def __init__(self, bar: tqdm, steps: int) -> None:
+        self._bar, self._every, self._steps = bar, math.ceil(steps / LOOKS), 0
         self._seen: list[dict[str, float]] = []
 
     def __call__(self, loss: Any, rate: Any, labels: np.ndarray) -> None:
-        if self._steps % EVERY == 0:
+        if self._steps % self._every == 0:
             rates = np.asarray(rate)
             hits = rates.argmax(axis=1) == labels
             seen = {"loss": float(loss), "accuracy": float(hits.mean()), "firing_rate": float(rates.mean())}
@@ -46,7 +47,7 @@ def accuracy(net: nn.Module, split: Split) -> float:
     return hits / len(split)
 
 
-def raster(net: nn.Module, split: Split, index: int = 0) -> np.ndarray:
+def raster(net: nn.Module, split: Split, index: int) -> np.ndarray:
     """The output spikes `(T, 10)` of one image. Leaves `net` in evaluation mode."""
     net.eval()
     return np.asarray(_spikes(net, split.take(slice(index, index + 1))))[:, 0]

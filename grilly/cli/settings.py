@@ -1,14 +1,18 @@
 """What decides a training run: chosen on the command line, kept in checkpoints."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..datasets import NAMES
-from ..errors import DataError, ParameterError
+from ..errors import ParameterError
 
 CHOICES = {"dataset": NAMES, "model": ("mlp", "conv"), "neuron": ("if", "lif", "plif")}
-EPOCHS = {"digits": 30, "mnist": 10, "fashion-mnist": 10}
+LENGTH: dict[str, dict[str, Any]] = {  # a run's, by data set
+    "digits": {"epochs": 30, "batch_size": 32},
+    "mnist": {"epochs": 10, "batch_size": 64},
+    "fashion-mnist": {"epochs": 10, "batch_size": 64},
+}
 STEPS = {"mlp": 16, "conv": 4}
 
 
@@ -42,26 +46,15 @@ class Settings:
         """What was given, by field, and the defaults of the rest. None stands for not given."""
         named = {name: value for name, value in given.items() if value is not None}
         dataset, model = named.get("dataset", "digits"), named.get("model", "mlp")
-        defaults = {
+        defaults: dict[str, Any] = {
             "dataset": dataset,
             "model": model,
             "neuron": "lif",
-            "batch_size": 64,
+            "T": STEPS[model],
             "lr": 2e-3,
             "seed": 0,
         }
-        defaults |= {"T": STEPS.get(model, 1), "epochs": EPOCHS.get(dataset, 1)}
-        return cls(**(defaults | named))
-
-    @classmethod
-    def of_checkpoint(cls, about: Mapping[str, Any], path: str) -> "Settings":
-        """The settings that a checkpoint of `grilly train` kept."""
-        try:
-            return cls(**{field.name: about["settings"][field.name] for field in fields(cls)})
-        except (KeyError, TypeError, ParameterError) as error:
-            raise DataError(
-                f"{path} does not hold the settings of a run: {error}. Use a checkpoint that `grilly train` wrote."
-            ) from error
+        return cls(**(defaults | LENGTH[dataset] | named))
 
     def resumed(self, given: Mapping[str, Any]) -> "Settings":
         """These settings, or these with another number of epochs; what else is given has to be the same."""

@@ -1,6 +1,7 @@
 """Train a spiking classifier, and keep its best weights."""
 
 import argparse
+import sys
 import time
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -8,20 +9,21 @@ from typing import Any
 
 from tqdm import tqdm
 
-from .. import checkpoint, datasets, plot
+from .. import datasets, plot
 from ..errors import ParameterError
 from .devices import chosen_device
-from .interrupt import StopRequest
+from .interrupt import INTERRUPTED, StopRequest
 from .measure import accuracy, raster
+from .saved import BEST, LAST, Saved
 from .settings import CHOICES, Settings
-from .trainer import BEST, LAST, Trainer
+from .trainer import Trainer
 
 PICTURE = "training.png"
+SHOWN = 4  # the test image in the picture: not one of the easy ones, so that several outputs fire
 LINE = (
     "epoch {epoch:5.1f}: loss {loss:.4f}, accuracy {accuracy:.4f}, firing rate {firing_rate:.3f}, "
     "validation accuracy {validation_accuracy:.4f}"
 )
-INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--neuron", choices=CHOICES["neuron"], help="the neuron (lif)")
     parser.add_argument("--T", type=int, help="time steps an image is shown (16; conv 4)")
     parser.add_argument("--epochs", type=int, help="passes over the training images (digits 30, others 10)")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="images a training step (64)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="images a training step (digits 32, others 64)")
     parser.add_argument("--lr", type=float, help="AdamW's learning rate at the start of its cosine (0.002)")
     parser.add_argument("--seed", type=int, help="of weights and of the order of images (0)")
     parser.add_argument("--device", help="cpu, vulkan, vulkan:1, or part of a name (the first GPU, else cpu)")
@@ -68,11 +70,11 @@ def _resumed(arguments: argparse.Namespace) -> Trainer:
     path = arguments.resume
     if arguments.out not in (None, path.parent):
         raise ParameterError(f"--out {arguments.out} does not go with --resume: a run stays in {path.parent}.")
-    saved = checkpoint.load(path)
-    settings = Settings.of_checkpoint(saved.about, path).resumed(_given(arguments))
+    saved = Saved.read(path)
+    settings = saved.settings.resumed(_given(arguments))
     dataset = datasets.load(settings.dataset, arguments.data)
     trainer = Trainer(settings, dataset, chosen_device(arguments.device), path.parent)
-    trainer.restore(saved, path)
+    trainer.restore(saved)
     if trainer.complete:
         raise ParameterError(f"the run of {path} is complete: give more --epochs than {settings.epochs}.")
     return trainer
@@ -93,16 +95,18 @@ def _train(trainer: Trainer, stop: StopRequest) -> None:
         while not (trainer.complete or stop.asked):
             measured = trainer.epoch(stop, bar)
             bar.write(LINE.format(**measured))
+            sys.stdout.flush()  # for those who watch through a pipe
 
 
 def _report(trainer: Trainer) -> None:
     """Test accuracies of the last and the best weights, and the picture of the run."""
     net, test, out = trainer.net, trainer.dataset.test, trainer.out
     last = accuracy(net, test)
-    net.load_state_dict(checkpoint.load(out / BEST).part("net"))
+    Saved.read(out / BEST).restore(net)
     best = accuracy(net, test)
     settings = trainer.settings
-    title = f"{settings.dataset}, {settings.model} of {settings.neuron} neurons: {best:.1%} of the test images"
-    plot.training_figure(out / PICTURE, trainer.progress.history, raster(net, test), int(test.labels[0]), title)
+    title = f"{settings.dataset}, {settings.model} of {settings.neuron.upper()} neurons: {best:.1%} test accuracy"
+    image, label = test.images[SHOWN], int(test.labels[SHOWN])
+    plot.training_figure(out / PICTURE, trainer.progress.history, image, raster(net, test, SHOWN), label, title)
     print(f"test accuracy {best:.4f} with the best weights, {last:.4f} with the last")
     print(f"saved {BEST}, {LAST} and {PICTURE} in {out}")

@@ -1,7 +1,6 @@
 """A training run: the net, its optimizer, where it stands and how it is saved. Commands do the printing."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,10 @@ from ..train_step import train_step
 from .interrupt import StopRequest
 from .measure import Watch, accuracy
 from .model import build
+from .saved import BEST, LAST, Progress, Saved, described
 from .settings import Settings
 
 LOGIT_SCALE = 6.0  # why, and why not the spike count: docs/decisions/0001-training-defaults.md
-BEST, LAST = "best.safetensors", "last.safetensors"
-
-
-@dataclass
-class Progress:
-    """Where a run stands: the `steps` taken, an entry of `history` an epoch, the best validation accuracy."""
-
-    steps: int = 0
-    best_accuracy: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
 
 
 class Trainer:
@@ -73,7 +63,7 @@ class Trainer:
         number, first = divmod(self.progress.steps, self.per_epoch)
         size, train = self.settings.batch_size, self.dataset.train
         order = np.random.default_rng([self.settings.seed, number]).permutation(len(train))
-        watch = Watch(bar)
+        watch = Watch(bar, self.per_epoch - first)
         self.net.train()
         for batch in range(first, self.per_epoch):
             part = train.take(order[batch * size : (batch + 1) * size])
@@ -88,28 +78,23 @@ class Trainer:
         weights = prefixed("net", self.net.state_dict())
         if validation_accuracy >= self.progress.best_accuracy:
             self.progress.best_accuracy = validation_accuracy
-            checkpoint.save(self.out / BEST, weights, self._about())
+            checkpoint.save(self.out / BEST, weights, self._described())
         state = prefixed("optimizer", self.optimizer.state_dict())
-        checkpoint.save(self.out / LAST, weights | state, self._about())
+        checkpoint.save(self.out / LAST, weights | state, self._described())
 
-    def _about(self) -> dict[str, Any]:
-        return {
-            "settings": asdict(self.settings),
-            "image_shape": self.dataset.image_shape,
-            "progress": asdict(self.progress),
-        }
+    def _described(self) -> dict[str, Any]:
+        return described(self.settings, self.dataset.image_shape, self.progress)
 
-    def restore(self, saved: checkpoint.Checkpoint, path: Path) -> None:
-        """Stand where the run stood that saved this checkpoint.
+    def restore(self, saved: Saved) -> None:
+        """Stand where the run stood that saved this.
 
         Raises:
-            DataError: It holds weights alone.
+            DataError: It holds weights alone, or not this run's.
         """
-        if not saved.part("optimizer"):
-            raise DataError(f"{path} holds weights, and not where its run stood. Resume from {LAST} beside it.")
-        self.net.load_state_dict(saved.part("net"))
-        self.optimizer.load_state_dict(saved.part("optimizer"))
-        self.progress = Progress(**saved.about["progress"])
+        if not saved.arrays.part("optimizer"):
+            raise DataError(f"{saved.path} holds weights, and not where its run stood. Resume from {LAST} beside it.")
+        saved.restore(self.net, self.optimizer)
+        self.progress = saved.progress
 
 
 def scaled_cross_entropy(rate, labels):

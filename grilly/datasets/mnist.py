@@ -66,12 +66,12 @@ def _directory(name: str, data: str | os.PathLike[str] | None) -> Path:
     source = SOURCES[name]
     if data is None:
         return source.system if source.system and source.system.is_dir() else _downloaded(name, source)
-    absent = [file for file in source.sha256 if not Path(data, file).is_file()]
+    absent = [file for file in source.sha256 if not _present(Path(data, file)).is_file()]
     if absent:
         raise DataError(
             f"{os.fspath(data)} lacks {', '.join(absent)} of the data set {name!r}. "
-            f"Give the directory that holds {', '.join(source.sha256)} as --data, "
-            "or leave --data out: grilly then downloads them."
+            f"Give the directory that holds {', '.join(source.sha256)}, gzipped or not, as --data, "
+            "or leave --data out: grilly then finds or downloads them."
         )
     return Path(data)
 
@@ -90,10 +90,15 @@ def _downloaded(name: str, source: Source) -> Path:
     return cache
 
 
+def _present(path: Path) -> Path:
+    """The gzipped file `path`, or the plain one that lies there instead."""
+    return path if path.is_file() else path.with_suffix("")
+
+
 def _pair(directory: Path, part: str) -> Split:
     """The images and labels of one part, `train` or `t10k`, that fit each other."""
-    image_file = directory / f"{part}-images-idx3-ubyte.gz"
-    label_file = directory / f"{part}-labels-idx1-ubyte.gz"
+    image_file = _present(directory / f"{part}-images-idx3-ubyte.gz")
+    label_file = _present(directory / f"{part}-labels-idx1-ubyte.gz")
     images, labels = read_idx(image_file), read_idx(label_file)
     if images.shape[1:] != (28, 28) or len(images) < VALIDATION:
         raise DataError(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 from jax import numpy as jnp
+from jax.core import Tracer
 
 from ..errors import ShapeError, StateError
 from ..runtime import Array, Jit, jit, put
@@ -56,7 +57,7 @@ class Calls:
 
     def forward(self, inputs: tuple) -> Any:
         """See `Module.__call__`."""
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves(inputs)):
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree_util.tree_leaves(inputs)):
             raise StateError(
                 "a module was called inside a function that JAX traces: it would keep a tracer as its state. "
                 "Use nn.functional_call(net, parameters, x), which is pure."

@@ -17,7 +17,7 @@ class Loss:
         self._value, self._gradient = jit(self.function), jit(self._pulled_back)
 
     @staticmethod
-    def function(inputs: Any, target: Any) -> jax.Array:
+    def function(inputs: Any, target: Any, /) -> jax.Array:
         """The loss as a pure function."""
         raise NotImplementedError
 

@@ -142,7 +142,8 @@ class Optimizer:
         """The learning rate of a group: on the device, as long as it stays the same."""
         rate: Any = self.param_groups[k]["lr"]
         if callable(rate):
-            return np.float32(rate(self.steps))
+            current: Any = rate(self.steps)
+            return np.float32(current)
         known = self._rates.get(k)
         if known is None or known[0] != rate or known[1].device is not device:
             known = self._rates[k] = rate, put(np.float32(rate), device)

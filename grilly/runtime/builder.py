@@ -172,8 +172,7 @@ class Builder:
     def load(self, pointer: int, index: Index, base: Ref | None = None, lane: int = 0) -> Ref:
         """The element at `index`; where `base` is given, lane `lane` of the four elements from `base` on."""
         stored = self._stored[pointer]
-        wide = base is not None and stored.itemsize == 4 and self._avals[pointer].size % 4 == 0
-        if wide:
+        if base is not None and self.is_wide(pointer):
             vector = self._loaded(pointer, base, 4)
             key = ("lane", vector.id, lane)
             kind = self.module.type(stored)
@@ -195,7 +194,8 @@ class Builder:
         vector = self._emit(Op.CompositeConstruct, kind, *(value.id for value in values))
         self.module.code += words(Op.Store, self._element(pointer, base, 4), vector, 2, 16)
 
-    def can_store_wide(self, pointer: int) -> bool:
+    def is_wide(self, pointer: int) -> bool:
+        """Whether four neighbours of a buffer can be moved at once."""
         return self._stored[pointer].itemsize == 4 and self._avals[pointer].size % 4 == 0
 
     def _as_stored(self, value: Ref) -> Ref:

@@ -85,7 +85,7 @@ class Equation:
     inputs: tuple[Atom, ...]
     outputs: tuple[Value, ...]
     params: Mapping[str, Any] = field(default_factory=dict)
-    source: Any = None
+    source: tuple[Any, ...] = ()
 
     def reading(self, inputs: Iterable[Atom]) -> "Equation":
         """The same equation of other inputs."""

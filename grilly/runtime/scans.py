@@ -1,4 +1,4 @@
-"""Passes over scans: sums over time become carries, and sums over elements inside a step wait until after the last one."""
+"""Passes over scans: sums over time become carries; sums over elements inside a step wait until after the last."""
 
 from dataclasses import replace
 

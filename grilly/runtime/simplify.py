@@ -67,6 +67,14 @@ def _split(editor: Editor, eqn: Equation) -> Sequence[Atom]:
     return parts
 
 
+def _stack(editor: Editor, eqn: Equation) -> Sequence[Atom]:
+    """Arrays joined along a new axis."""
+    axis, shape = eqn.params["axis"], eqn.outputs[0].shape
+    unit = (*shape[:axis], 1, *shape[axis + 1 :])
+    parts = [editor.make("reshape", [editor.now(part)], unit, eqn) for part in eqn.inputs]
+    return [editor.make("concatenate", parts, shape, eqn, dimension=axis)]
+
+
 def convolution(editor: Editor, eqn: Equation) -> Sequence[Atom]:
     """A convolution is a product of its kernel with a view of patches.
 
@@ -92,12 +100,38 @@ def convolution(editor: Editor, eqn: Equation) -> Sequence[Atom]:
     kernel = editor.make("reshape", [kernel], (groups, features // groups, channels, *taps), eqn)
     inner = range(1 + len(taps))
     numbers = ((tuple(2 + i for i in inner), tuple(1 + i for i in inner)), ((0,), (0,)))
-    shape = (groups, features // groups, out[0], *out[2:])
-    total = editor.make("dot_general", [kernel, patches], shape, eqn, dimension_numbers=numbers)
-    total = editor.make("reshape", [total], (features, out[0], *out[2:]), eqn)
-    # (feature, image, *out) to where out_spec wants them.
-    order = [1, 0, *range(2, len(out))]
-    return [_transposed(editor, eqn, total, [order[spec.out_spec.index(a)] for a in range(len(out))])]
+    # Axes (group, feature, image, *out) of the product, to where out_spec wants them.
+    extents = (groups, features // groups, out[0], *out[2:])
+    axes = {spec.out_spec[0]: [2], spec.out_spec[1]: [0, 1]}
+    axes |= {axis: [3 + k] for k, axis in enumerate(spec.out_spec[2:])}
+    order = [own for axis in range(len(out)) for own in axes[axis]]
+    shape = [extents[axis] for axis in order]
+    total = editor.make("dot_general", [kernel, patches], shape, eqn, dimension_numbers=numbers, order=tuple(order))
+    return [editor.make("reshape", [total], eqn.outputs[0].shape, eqn)]
+
+
+def _reshape(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
+    """A reshape may transpose first."""
+    operand, order = editor.now(eqn.inputs[0]), eqn.params.get("dimensions")
+    if order is None:
+        return _same(editor, eqn)
+    return [editor.make("reshape", [_transposed(editor, eqn, operand, order)], eqn.outputs[0].shape, eqn)]
+
+
+def _transpose(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
+    """A transpose of a product that nobody else reads: the product is stored in that order."""
+    order, operand = eqn.params["permutation"], eqn.inputs[0]
+    if list(order) == sorted(order):
+        return _same(editor, eqn)
+    product = editor.graph.producer.get(operand) if isinstance(operand, Value) else None
+    if not product or product.primitive != "dot_general":
+        return None
+    if len(editor.graph.consumers[product.outputs[0]]) > 1 or operand in editor.graph.outputs:
+        return None
+    before = product.params.get("order", range(len(order)))
+    params = {**product.params, "order": tuple(before[axis] for axis in order)}
+    operands = map(editor.now, product.inputs)
+    return [editor.make("dot_general", operands, eqn.outputs[0].shape, product, **params)]
 
 
 def _transposed(editor: Editor, eqn: Equation, atom: Atom, permutation: Sequence[int]) -> Atom:
@@ -110,11 +144,10 @@ def _transposed(editor: Editor, eqn: Equation, atom: Atom, permutation: Sequence
 REWRITES: dict[str, Rewrite] = {
     "convert_element_type": _same,
     "broadcast_in_dim": _broadcast,
-    "reshape": _same,
-    "transpose": lambda editor, eqn: (
-        _same(editor, eqn) if list(eqn.params["permutation"]) == sorted(eqn.params["permutation"]) else None
-    ),
+    "reshape": _reshape,
+    "transpose": _transpose,
     "split": _split,
+    "stack": _stack,
     "conv_general_dilated": convolution,
     **dict.fromkeys(
         ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or"), _unit_reduction

@@ -6,16 +6,20 @@ data, and primitives that have a composite (`composites.py`) become the equation
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jax import numpy as jnp
 from jax.extend import core as jex
 from jax.extend import source_info_util
 
 from ..errors import UnsupportedPrimitiveError
 from .composites import composites
 from .ir import Atom, Aval, Equation, Graph, Literal, ScanParams, Value
+
+source_info_util.register_exclusion(str(Path(__file__).parents[1]))  # a user's line is none of grilly's
 
 # Calls, and the parameter that holds what they call.
 CALLS = {
@@ -59,12 +63,15 @@ def trace(function: Callable[..., Sequence[Any]], avals: Sequence[Aval]) -> Grap
     return _Translator.whole(jax.make_jaxpr(lambda *args: list(function(*args)))(*structs))
 
 
-def locate(source: Any) -> str:
-    """Where the user wrote an equation: `model.py:41 (forward), layer "readout"`."""
-    if source is None:
-        return "inside grilly"
-    layer = str(source.name_stack)
-    return source_info_util.summarize(source) + (f', layer "{layer}"' if layer else "")
+def locate(source: Sequence[Any]) -> str:
+    """Where the user wrote an equation: `model.py:41 (forward), layer "readout"`.
+
+    Args:
+        source: What JAX knows of the calls that it is in, the outermost first, and of the equation itself.
+    """
+    lines = [line for info in source if (line := source_info_util.summarize(info))]
+    layers = [layer for info in source if (layer := str(info.name_stack))]
+    return (lines[-1] if lines else "inside grilly") + (f', layer "{"/".join(layers)}"' if layers else "")
 
 
 def unsupported(eqn: Equation, why: str = "") -> UnsupportedPrimitiveError:
@@ -88,23 +95,25 @@ class _Translator:
         self.constants: dict[Value, np.ndarray] = {}
 
     @classmethod
-    def whole(cls, closed: Any) -> Graph:
+    def whole(cls, closed: Any, callers: tuple[Any, ...] = ()) -> Graph:
         translator = cls()
         jaxpr, consts = _opened(closed)
         inputs = tuple(Value(_aval(var.aval)) for var in jaxpr.invars)
-        outputs = translator.walk(jaxpr, consts, inputs)
+        outputs = translator.walk(jaxpr, consts, inputs, callers)
         return Graph(inputs, tuple(translator.equations), tuple(outputs), translator.constants)
 
-    def walk(self, jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Atom]) -> list[Atom]:
+    def walk(
+        self, jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Atom], callers: tuple[Any, ...] = ()
+    ) -> list[Atom]:
         """Translates the equations of `jaxpr`, applied to `inputs`; gives what its outputs became."""
         env: dict[Any, Atom] = dict(zip(jaxpr.invars, inputs, strict=True))
         env.update((var, self.constant(const)) for var, const in zip(jaxpr.constvars, consts, strict=True))
 
         def read(atom: Any) -> Atom:
-            return _literal(atom.val, atom.aval.dtype) if isinstance(atom, jex.Literal) else env[atom]
+            return _literal(atom.val, _aval(atom.aval).dtype) if isinstance(atom, jex.Literal) else env[atom]
 
         for eqn in jaxpr.eqns:
-            outputs = self.equation(eqn, [read(atom) for atom in eqn.invars])
+            outputs = self.equation(eqn, [read(atom) for atom in eqn.invars], (*callers, eqn.source_info))
             env.update(zip(eqn.outvars, outputs, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
 
@@ -116,34 +125,34 @@ class _Translator:
         self.constants[value] = array
         return value
 
-    def equation(self, eqn: Any, inputs: list[Atom]) -> list[Atom]:
+    def equation(self, eqn: Any, inputs: list[Atom], source: tuple[Any, ...]) -> list[Atom]:
         name = eqn.primitive.name
         if name in CALLS:
-            return self.walk(*_opened(eqn.params[CALLS[name]]), inputs)
+            return self.walk(*_opened(eqn.params[CALLS[name]]), inputs, source)
         if name in IDENTITIES:
             return inputs
         if name == "scan":
-            return self.scan(eqn, inputs)
+            return self.scan(eqn, inputs, source)
         if inputs and all(isinstance(i, Literal) for i in inputs) and all(v.aval.shape == () for v in eqn.outvars):
             return _folded(eqn, inputs)
         params = _params(name, eqn)
         if name in composites:
-            return self.walk(*_opened(_composite(name, _key_of(inputs), _key_of(params))), inputs)
+            return self.walk(*_opened(_composite(name, _key_of(inputs), _key_of(params))), inputs, source)
         outputs = tuple(Value(_aval(var.aval)) for var in eqn.outvars)
-        self.equations.append(Equation(name, tuple(inputs), outputs, params, eqn.source_info))
+        self.equations.append(Equation(name, tuple(inputs), outputs, params, source))
         return list(outputs)
 
-    def scan(self, eqn: Any, inputs: list[Atom]) -> list[Atom]:
+    def scan(self, eqn: Any, inputs: list[Atom], source: tuple[Any, ...]) -> list[Atom]:
         """A scan's body is a graph of its own; arrays that it captures become further consts."""
         params = eqn.params
         consts, carries = _counts(params)
-        body = _Translator.whole(params["jaxpr"])
+        body = _Translator.whole(params["jaxpr"], source)
         captured = {value: self.constant(array) for value, array in body.constants.items()}
         body = Graph((*body.inputs[:consts], *captured, *body.inputs[consts:]), body.equations, body.outputs)
         inputs = [*inputs[:consts], *captured.values(), *inputs[consts:]]
         scan = ScanParams(body, params["length"], params["reverse"], consts + len(captured), carries)
         outputs = tuple(Value(_aval(var.aval)) for var in eqn.outvars)
-        self.equations.append(Equation("scan", tuple(inputs), outputs, {"scan": scan}, eqn.source_info))
+        self.equations.append(Equation("scan", tuple(inputs), outputs, {"scan": scan}, source))
         return list(outputs)
 
 
@@ -161,7 +170,7 @@ def _opened(closed: Any) -> tuple[Any, Sequence[Any]]:
 
 
 def _is_key(dtype: Any) -> bool:
-    return jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
+    return jnp.issubdtype(dtype, jax.dtypes.prng_key)
 
 
 def _aval(aval: Any) -> Aval:

@@ -76,8 +76,8 @@ def test_a_node_does_what_spikingjelly_does(case):
 def test_five_training_steps_are_spikingjellys(variant):
     learned = variant == "plif_ce"
     nodes = [F.PLIFParams.from_tau(2.0).w] * 2 if learned else []
-    weights = {"0.weight": TRAIN["init_W1"], "0.bias": TRAIN["init_b1"], "2.weight": TRAIN["init_W2"], "2.bias": TRAIN["init_b2"]}  # fmt: skip
-    weights = {name: jnp.asarray(w) for name, w in weights.items()}
+    initial = {"0.weight": "W1", "0.bias": "b1", "2.weight": "W2", "2.bias": "b2"}
+    weights = {name: jnp.asarray(TRAIN[f"init_{array}"]) for name, array in initial.items()}
     weights |= {f"{layer}.w": jnp.asarray(w) for layer, w in zip((1, 3), nodes, strict=False)}
     step = NEURONS["plif_decay_input" if learned else "lif_decay_input"].step
     optimizer = optax.adamw(1e-3, weight_decay=0.01)

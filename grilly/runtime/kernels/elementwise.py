@@ -77,12 +77,12 @@ rules["sqrt"] = _unary(Ext.Sqrt)
 
 @rule("max")
 def _max(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
-    return larger(b, *args)
+    return larger(b, args[0], args[1])
 
 
 @rule("min")
 def _min(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
-    return larger(b, *args, smaller=True)
+    return larger(b, args[0], args[1], smaller=True)
 
 
 def larger(b: Builder, x: Ref, y: Ref, smaller: bool = False) -> Ref:
@@ -160,12 +160,25 @@ def converted(b: Builder, x: Ref, dtype: np.dtype) -> Ref:
         op = Op.FUnordNotEqual if kind_of(x.dtype) == "f" else Op.INotEqual
         return b.op(op, BOOL, x, b.const(x.dtype.type(0)))
     pair = kind_of(x.dtype) + kind_of(dtype)
-    floats = {"fi": Op.ConvertFToS, "fu": Op.ConvertFToU, "if": Op.ConvertSToF, "uf": Op.ConvertUToF}
     if pair == "ff":
         return b.op(Op.FConvert, dtype, x)
-    if pair in floats:
-        return b.op(floats[pair], dtype, x)
+    if pair in ("if", "uf"):
+        return b.op(Op.ConvertSToF if pair == "if" else Op.ConvertUToF, dtype, x)
+    if pair in ("fi", "fu"):
+        return _truncated(b, x, dtype)
     return _resized(b, x, dtype)
+
+
+def _truncated(b: Builder, x: Ref, dtype: np.dtype) -> Ref:
+    """A float as an integer: the nearest there is where it is too large, 0 for NaN, as XLA has it."""
+    info = np.iinfo(dtype)
+    above = b.op(Op.FOrdGreaterThanEqual, BOOL, x, b.const(x.dtype.type(float(info.max + 1))))
+    below = b.op(Op.FOrdLessThan, BOOL, x, b.const(x.dtype.type(info.min)))
+    strange = b.op(Op.LogicalOr, BOOL, b.op(Op.LogicalOr, BOOL, above, below), b.op(Op.FUnordNotEqual, BOOL, x, x))
+    safe = b.select(strange, b.const(x.dtype.type(0)), x)
+    number = b.op(Op.ConvertFToS if dtype.kind == "i" else Op.ConvertFToU, dtype, safe)
+    number = b.select(below, b.const(dtype.type(info.min)), number)
+    return b.select(above, b.const(dtype.type(info.max)), number)
 
 
 def _resized(b: Builder, x: Ref, dtype: np.dtype) -> Ref:

@@ -49,7 +49,7 @@ def store_roots(ctx: Context, task: Task, pull: Pull, indices: list[Index]) -> N
     values = [[pull.at(root, place) for place in row] for root, row in zip(roots, places, strict=True)]
     for root, row in zip(roots, values, strict=True):
         pointer = ctx.pointers[root]
-        if len(row) == 4 and ctx.b.can_store_wide(pointer):
+        if len(row) == 4 and ctx.b.is_wide(pointer):
             ctx.b.store_wide(pointer, indices[0], row)
         else:
             for index, value in zip(indices, row, strict=True):

@@ -1,7 +1,7 @@
 """Products: `dot_general`, and convolutions, which simplify has turned into products over a view of patches.
 
-A workgroup computes one tile of the result. Tiles of both operands pass through workgroup memory; how their elements are
-found is the operands' own business, so transposes, reshapes and patches cost no copy.
+A workgroup computes one tile of the result. Tiles of both operands pass through workgroup memory; how their elements
+are found is the operands' own business, so transposes, reshapes and patches cost no copy.
 """
 
 import math
@@ -184,11 +184,19 @@ class _Tile:
         row = add(b, self.row0, add(b, self.y, i * EDGE))
         column = add(b, self.column0, add(b, self.x, j * EDGE))
         with b.when(b.both(less(b, row, rows), less(b, column, columns))):
-            index = add(b, mul(b, self.batch, rows), assume(row, rows))
-            index = add(b, mul(b, index, columns), assume(column, columns))
             pull: Pull = self.ctx.pull(self.task)
             pull.sources[self.eqn.outputs[0]] = lambda _: total
-            store_roots(self.ctx, self.task, pull, [index])
+            store_roots(self.ctx, self.task, pull, [self._index(assume(row, rows), assume(column, columns))])
+
+    def _index(self, row: Index, column: Index) -> Index:
+        """Where an element of the result is stored: its axes are (batch, rows, columns), or an order of those."""
+        b, order = self.b, self.eqn.params.get("order")
+        if order is None:
+            index = add(b, mul(b, self.batch, math.prod(self.p.rows)), row)
+            return add(b, mul(b, index, math.prod(self.p.columns)), column)
+        parts = ((self.p.batch, self.batch), (self.p.rows, row), (self.p.columns, column))
+        coordinates = [c for shape, linear in parts for c in Place(b, shape, linear=linear).coordinates()]
+        return Place(b, self.eqn.outputs[0].shape, coordinates=[coordinates[axis] for axis in order]).linear
 
 
 def _multiply_add(b: Builder, x: Ref, y: Ref, total: Ref) -> Ref:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..builder import Builder, Index, Ref
+from ..builder import Builder, Index, Ref, Shared
 from ..indexing import Place, add, assume, div, equal, less, mod, mul
 from ..ir import Equation, Value
 from ..spirv import Op
@@ -76,10 +76,7 @@ def layout(operand: Value, axes: tuple[int, ...]) -> Layout:
     results, folded = math.prod(kept), math.prod(operand.shape[axis] for axis in axes)
     inner = bool(kept) and (len(operand.shape) - 1) not in axes
     most = max(_power_of_two(results), 1)
-    if inner:
-        outputs = min(most, 32)
-    else:
-        outputs = max(1, min(most, WORKGROUP // _power_of_two(folded)))
+    outputs = min(most, 32 if inner else WORKGROUP // _power_of_two(folded))
     return Layout(outputs, WORKGROUP // outputs, inner)
 
 
@@ -160,7 +157,7 @@ def _folded(
         ]
 
     # Invocations beyond the last result fold nothing.
-    end = b.op(Op.Select, b.as_ref(0).dtype, inside, b.as_ref(count), b.as_ref(0)) if inside is not True else count
+    end = count if isinstance(inside, bool) else b.select(inside, b.as_ref(count), b.as_ref(0))
     return b.loop(share, end, spread.sharing, start, body, bound=max(count, 1))
 
 
@@ -182,7 +179,7 @@ def _meet(b: Builder, task: Task, spread: Layout, shares: list, folded: list[Ref
     return [_read(b, shared, b.local, eqn) for eqn, shared in zip(task.anchors, shares, strict=True)]
 
 
-def _read(b: Builder, shared, index: Index, eqn: Equation) -> Ref:
+def _read(b: Builder, shared: Shared, index: Index, eqn: Equation) -> Ref:
     value = b.read_shared(shared, index)
     if eqn.inputs[0].dtype.kind == "b":
         return b.op(Op.INotEqual, eqn.inputs[0].dtype, value, b.const(np.uint32(0)))

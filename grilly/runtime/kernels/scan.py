@@ -165,7 +165,7 @@ class _Loop:
                 self.b.store(pointer, t, values[0])
             return
         where = [add(self.b, mul(self.b, t, size), index) for index in self.indices]
-        if len(values) == 4 and self.b.can_store_wide(pointer):
+        if len(values) == 4 and self.b.is_wide(pointer):
             self.b.store_wide(pointer, where[0], values)
         else:
             for index, value in zip(where, values, strict=True):

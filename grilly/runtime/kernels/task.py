@@ -1,4 +1,4 @@
-"""A task: equations that run together, over one domain, and the values they leave in buffers. Kernels are made of tasks."""
+"""A task: equations that run together, over one domain, and the values they leave in buffers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

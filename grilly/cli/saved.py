@@ -1,0 +1,69 @@
+"""The checkpoints of a run: what they say besides their arrays, read and checked. The format is `checkpoint`'s."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import checkpoint
+from ..errors import DataError, ParameterError
+from ..nn import Module
+from ..optim import Optimizer
+from .settings import Settings
+
+BEST, LAST = "best.safetensors", "last.safetensors"
+
+
+@dataclass
+class Progress:
+    """Where a run stands: the `steps` taken, an entry of `history` an epoch, the best validation accuracy."""
+
+    steps: int = 0
+    best_accuracy: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint of `grilly train`: the weights of BEST; weights and the optimizer's state of LAST."""
+
+    path: Path
+    settings: Settings
+    image_shape: tuple[int, int, int]
+    progress: Progress
+    arrays: checkpoint.Checkpoint
+
+    @classmethod
+    def read(cls, path: Path) -> "Saved":
+        """The checkpoint at `path`.
+
+        Raises:
+            DataError: The file is absent, corrupt, or no checkpoint of `grilly train`.
+        """
+        arrays = checkpoint.load(path)
+        about = arrays.about
+        try:
+            settings, progress = Settings(**about["settings"]), Progress(**about["progress"])
+            return cls(path, settings, tuple(about["image_shape"]), progress, arrays)
+        except (KeyError, TypeError, ParameterError) as error:
+            raise DataError(
+                f"{path} does not describe a run ({type(error).__name__}: {error}). "
+                "Use a checkpoint that `grilly train` wrote."
+            ) from error
+
+    def restore(self, net: Module, optimizer: Optimizer | None = None) -> None:
+        """Give `net` the weights, and `optimizer`, if there is one, its state.
+
+        Raises:
+            DataError: The arrays are not those of this net and this optimizer.
+        """
+        try:
+            net.load_state_dict(self.arrays.part("net"))
+            if optimizer is not None:
+                optimizer.load_state_dict(self.arrays.part("optimizer"))
+        except DataError as error:
+            raise DataError(f"{self.path} does not fit its own settings: {error}") from error
+
+
+def described(settings: Settings, image_shape: tuple[int, int, int], progress: Progress) -> dict[str, Any]:
+    """What `Saved.read` reads besides the arrays."""
+    return {"settings": asdict(settings), "image_shape": image_shape, "progress": asdict(progress)}

@@ -1,0 +1,82 @@
+"""The laws of every compiled program: JAX's values, few kernels, valid and exact shaders, the same bytes every time."""
+
+import shutil
+import subprocess
+
+import jax
+import numpy as np
+import pytest
+from programs import PROGRAMS, Program
+
+import grilly
+from grilly.runtime.ir import Aval
+from grilly.runtime.lower import Lowered, lower
+
+each = pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
+FLOAT_OPERATIONS = {127: "FNegate", 129: "FAdd", 131: "FSub", 133: "FMul", 136: "FDiv", 140: "FRem", 141: "FMod"}
+DECORATE, NO_CONTRACTION = 71, 42
+
+
+@each
+def test_it_gives_jaxs_values(program, device):
+    arguments = program.arguments()
+    got = jax.tree.leaves(grilly.jit(program.function, device=device)(*arguments))
+    expected = jax.tree.leaves(jax.jit(program.function)(*arguments))
+    for ours, theirs in zip(got, expected, strict=True):
+        ours, theirs = np.asarray(ours), np.asarray(theirs)
+        assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
+        if program.error:
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=program.error * np.abs(theirs).max())
+        else:
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@each
+def test_it_takes_few_kernels(program):
+    assert len(_lowered(program).plan.dispatches) == program.kernels
+
+
+@each
+def test_its_shaders_are_valid_and_contract_nothing(program, tmp_path):
+    validator = shutil.which("spirv-val")
+    assert validator, "spirv-val is not installed: ./setup.sh test installs it (Debian's spirv-tools)"
+    for dispatch in _lowered(program).plan.dispatches:
+        spirv = dispatch.shader.spirv
+        (tmp_path / "shader.spv").write_bytes(spirv)
+        done = subprocess.run(
+            [validator, "--target-env", "vulkan1.2", str(tmp_path / "shader.spv")], capture_output=True
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        if "matmul" not in dispatch.label:  # a product's error is bounded: it may fuse its multiply-adds
+            assert _float_operations(spirv) <= _not_contracted(spirv)
+
+
+@each
+def test_it_compiles_to_the_same_bytes_every_time(program):
+    first, second = ([d.shader.spirv for d in _lowered(program).plan.dispatches] for _ in range(2))
+    assert first == second
+
+
+def _lowered(program: Program) -> Lowered:
+    avals = [Aval(a.shape, a.dtype) for a in program.arguments()]
+    return lower(lambda *args: jax.tree.leaves(program.function(*args)), avals, program.donated)
+
+
+def _instructions(spirv: bytes):
+    words = np.frombuffer(spirv, np.uint32)
+    start = 5
+    while start < len(words):
+        count, opcode = int(words[start]) >> 16, int(words[start]) & 0xFFFF
+        yield opcode, words[start + 1 : start + count]
+        start += count
+
+
+def _float_operations(spirv: bytes) -> set[int]:
+    """The results of all operations that a driver might contract."""
+    return {int(operands[1]) for opcode, operands in _instructions(spirv) if opcode in FLOAT_OPERATIONS}
+
+
+def _not_contracted(spirv: bytes) -> set[int]:
+    """The results that are marked NoContraction."""
+    marks = (operands for opcode, operands in _instructions(spirv) if opcode == DECORATE)
+    return {int(operands[0]) for operands in marks if operands[1] == NO_CONTRACTION}
