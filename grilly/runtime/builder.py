@@ -107,17 +107,36 @@ class Builder:
     def ext(self, instruction: Ext, dtype: np.dtype, *operands: Ref) -> Ref:
         """An instruction of GLSL.std.450."""
         ids = tuple(operand.id for operand in operands)
-        kind = self.module.type(dtype)
-        return self.once(
-            ("ext", instruction, dtype, ids),
-            dtype,
-            lambda: self._emit(Op.ExtInst, kind, self.module.glsl, instruction, *ids),
-        )
+
+        def write() -> int:
+            result = self._emit(Op.ExtInst, self.module.type(dtype), self.module.glsl, instruction, *ids)
+            if instruction == Ext.Fma:  # else a driver may round its product
+                self.module.decorate(result, Decoration.NoContraction)
+            return result
+
+        return self.once(("ext", instruction, dtype, ids), dtype, write)
 
     def select(self, condition: Ref | bool, yes: Ref, no: Ref) -> Ref:
         if isinstance(condition, bool):
             return yes if condition else no
         return self.op(Op.Select, yes.dtype, condition, yes, no)
+
+    def chosen(self, condition: Ref | bool, yes: Callable[[], Ref], no: Callable[[], Ref]) -> Ref:
+        """A branch with a value, where one side is so rare or so dear that `select` would waste it."""
+        if isinstance(condition, bool):
+            return yes() if condition else no()
+        then, otherwise, end = (self.module.new() for _ in range(3))
+        self.module.code += words(Op.SelectionMerge, end, 0)
+        self.module.code += words(Op.BranchConditional, condition.id, then, otherwise)
+        arms: list[int] = []
+        for label, side in ((then, yes), (otherwise, no)):
+            self._label(label)
+            with self._scope():
+                value = side()
+            arms += [value.id, self._block]
+            self.module.code += words(Op.Branch, end)
+        self._label(end)
+        return Ref(self._emit(Op.Phi, self.module.type(value.dtype), *arms), value.dtype)
 
     def both(self, a: Ref | bool, b: Ref | bool) -> Ref | bool:
         """Logical and, folded where one side is known."""

@@ -4,6 +4,7 @@ Calls are inlined, scalars known at trace time are folded by JAX itself, typed r
 data, and primitives that have a composite (`composites.py`) become the equations it is made of.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -57,10 +58,21 @@ IGNORED = {
 }
 
 
+_TRANSFORMATION = re.compile(r"\w+\(|\)")  # in a name stack, as transpose(jvp(readout))
+
+
 def trace(function: Callable[..., Sequence[Any]], avals: Sequence[Aval]) -> Graph:
     """The program of `function`, which takes flat arrays of these avals and returns a flat list of arrays."""
     structs = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals]
     return _Translator.whole(jax.make_jaxpr(lambda *args: list(function(*args)))(*structs))
+
+
+_UNTRACED = jex.get_opaque_trace_state()
+
+
+def is_tracing() -> bool:
+    """Whether JAX is tracing a function now: what it computes from known values may be a tracer, too."""
+    return jex.get_opaque_trace_state() != _UNTRACED
 
 
 def locate(source: Sequence[Any]) -> str:
@@ -70,8 +82,9 @@ def locate(source: Sequence[Any]) -> str:
         source: What JAX knows of the calls that it is in, the outermost first, and of the equation itself.
     """
     lines = [line for info in source if (line := source_info_util.summarize(info))]
-    layers = [layer for info in source if (layer := str(info.name_stack))]
-    return (lines[-1] if lines else "inside grilly") + (f', layer "{"/".join(layers)}"' if layers else "")
+    scopes = [scope for info in source if (scope := str(info.name_stack))]
+    layer = _TRANSFORMATION.sub("", "/".join(scopes)).replace("/", ".")
+    return (lines[-1] if lines else "inside grilly") + (f', layer "{layer}"' if layer else "")
 
 
 def unsupported(eqn: Equation, why: str = "") -> UnsupportedPrimitiveError:
@@ -133,7 +146,7 @@ class _Translator:
             return inputs
         if name == "scan":
             return self.scan(eqn, inputs, source)
-        if inputs and all(isinstance(i, Literal) for i in inputs) and all(v.aval.shape == () for v in eqn.outvars):
+        if inputs and all(isinstance(i, Literal) for i in inputs) and all(map(_is_number, eqn.outvars)):
             return _folded(eqn, inputs)
         params = _params(name, eqn)
         if name in composites:
@@ -171,6 +184,10 @@ def _opened(closed: Any) -> tuple[Any, Sequence[Any]]:
 
 def _is_key(dtype: Any) -> bool:
     return jnp.issubdtype(dtype, jax.dtypes.prng_key)
+
+
+def _is_number(var: Any) -> bool:
+    return var.aval.shape == () and not _is_key(var.aval.dtype)
 
 
 def _aval(aval: Any) -> Aval:

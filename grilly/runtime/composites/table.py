@@ -6,11 +6,12 @@ It may use primitives that kernels know, and other composites. It is never calle
 
 from collections.abc import Callable
 
-from . import algebraic, arrays, exponential, random
+from . import algebraic, arrays, exponential, power, random
 
 composites: dict[str, Callable] = {
     **arrays.composites,
     **algebraic.composites,
     **exponential.composites,
+    **power.composites,
     **random.composites,
 }

@@ -7,6 +7,7 @@ import numpy as np
 from ..builder import BOOL, U32, Builder, Ref
 from ..ir import Equation
 from ..spirv import Ext, Op
+from .division import divided, square_root
 
 Rule = Callable[[Builder, Equation, Sequence[Ref]], Ref]
 rules: dict[str, Rule] = {}
@@ -37,7 +38,6 @@ def _by_kind(**ops: Op) -> Rule:
 rules["add"] = rules["add_any"] = _by_kind(f=Op.FAdd, i=Op.IAdd, u=Op.IAdd, b=Op.LogicalOr)
 rules["sub"] = _by_kind(f=Op.FSub, i=Op.ISub, u=Op.ISub)
 rules["mul"] = _by_kind(f=Op.FMul, i=Op.IMul, u=Op.IMul, b=Op.LogicalAnd)
-rules["rem"] = _by_kind(f=Op.FRem, i=Op.SRem, u=Op.UMod)
 rules["neg"] = _by_kind(f=Op.FNegate, i=Op.SNegate, u=Op.SNegate)
 rules["eq"] = _by_kind(f=Op.FOrdEqual, i=Op.IEqual, u=Op.IEqual, b=Op.LogicalEqual)
 rules["ne"] = _by_kind(f=Op.FUnordNotEqual, i=Op.INotEqual, u=Op.INotEqual, b=Op.LogicalNotEqual)
@@ -54,8 +54,25 @@ rules["population_count"] = _by_kind(i=Op.BitCount, u=Op.BitCount)
 
 @rule("div")
 def _div(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
-    ops = {"f": Op.FDiv, "i": Op.SDiv, "u": Op.UDiv}
-    return b.op(ops[kind_of(args[0].dtype)], args[0].dtype, *args)
+    kind = kind_of(args[0].dtype)
+    if kind == "f":
+        return divided(b, args[0], args[1])
+    return b.op(Op.SDiv if kind == "i" else Op.UDiv, args[0].dtype, *args)
+
+
+@rule("rem")
+def _rem(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
+    """Of the dividend's sign. SPIR-V leaves that of negative integers to the driver."""
+    x, y = args
+    if kind_of(x.dtype) != "i":
+        return b.op(Op.FRem if kind_of(x.dtype) == "f" else Op.UMod, x.dtype, x, y)
+    whole = b.op(Op.IMul, x.dtype, b.op(Op.SDiv, x.dtype, x, y), y)
+    return b.op(Op.ISub, x.dtype, x, whole)
+
+
+@rule("sqrt")
+def _sqrt(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
+    return square_root(b, args[0])
 
 
 @rule("abs")
@@ -72,7 +89,6 @@ def _unary(instruction: Ext) -> Rule:
 
 rules["floor"] = _unary(Ext.Floor)
 rules["ceil"] = _unary(Ext.Ceil)
-rules["sqrt"] = _unary(Ext.Sqrt)
 
 
 @rule("max")
