@@ -17,6 +17,7 @@ from .border import NARROWED
 
 ARRAYS = (np.ndarray, np.generic, jax.Array)
 SCALARS = (bool, int, float)
+DESCRIBED = frozenset({"shape", "ndim"})  # what an array says of itself, without its values
 NUMPY_NAMES = {"amax": "max", "amin": "min"}
 # NumPy's functions of arrays to arrays that devices compute. All others see downloaded values.
 ON_DEVICE = frozenset(
@@ -87,6 +88,8 @@ def function(func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
     """What `Array.__array_function__` returns."""
     on_host = lambda: func(*_host(args), **_host(kwargs))  # noqa: E731
     name = func.__name__
+    if name in DESCRIBED:
+        return getattr(next(leaf for leaf in (*args, *kwargs.values()) if _is_ours(leaf)), name)
     if name not in ON_DEVICE:
         return on_host()
     passed, named, out = _without_out(func, args, kwargs)

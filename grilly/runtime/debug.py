@@ -49,4 +49,5 @@ def _planned(plan: Plan) -> Iterator[str]:
 
 
 def _named(slot: Slot) -> str:
-    return f"+{slot.offset}" if isinstance(slot, Arena) else f"{LETTERS[type(slot)]}{slot.index}"
+    from_byte = f"+{slot.offset}" if slot.offset or isinstance(slot, Arena) else ""
+    return from_byte if isinstance(slot, Arena) else f"{LETTERS[type(slot)]}{slot.index}{from_byte}"

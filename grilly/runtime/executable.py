@@ -6,7 +6,7 @@ come back.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -67,19 +67,19 @@ class Executable:
             device.collect()
             values, addresses, slot = self._placed(list(values))
             fresh = [device.heap.allocate(nbytes) for nbytes in self._fresh_bytes]
-            if self._plan.dispatches:
+            if self._plan.dispatches or (slot and slot.kept):
                 addresses += [buffer.address for buffer in fresh]
                 recordings = slot.recordings if slot else self._recordings
                 recording = recordings.get(tuple(addresses))
                 if recording is None:
-                    recording = self._recorded(addresses, slot)
+                    recording = self._recorded(addresses, slot, values)
                     recordings.add(tuple(addresses), recording)
                 done = device.submit(recording)
                 if slot:
                     slot.staging.value = done
                 for buffer in fresh:
                     buffer.value = done
-                for k in self._in_place:
+                for k in (*self._in_place, *(slot.kept if slot else ())):
                     values[k].value = done
             return self._results(values, fresh)
 
@@ -98,7 +98,7 @@ class Executable:
             fresh = [device.heap.allocate(nbytes) for nbytes in self._fresh_bytes]
             count = len(self._plan.dispatches) + 1
             pool = device.create("QueryPool", new("VkQueryPoolCreateInfo", queryType=TIMESTAMP, queryCount=count))
-            recording = self._recorded([b.address for b in (*copies, *fresh)], None, pool)
+            recording = self._recorded([b.address for b in (*copies, *fresh)], None, timestamps=pool)
             for _ in range(2):  # the driver may compile its kernels during the first
                 device.wait_for(device.submit(recording))
             ticks = np.empty(count, np.uint64)
@@ -112,22 +112,26 @@ class Executable:
     # Arguments and results ----------------------------------------------------------------------------------
 
     def _placed(self, values: list[Any]) -> tuple[list[Any], list[int], "_Slot | None"]:
-        """The arguments in device memory: buffers where there are any, addresses, and the slot of uploads."""
+        """The arguments in device memory: buffers where there are any, addresses, and the slot of uploads.
+
+        An upload that is a result too gets a buffer of its own, which outlives the slot's next use.
+        """
         uploads = []
         for k, value in enumerate(values):
             if type(value) is not Buffer:
-                if k in self._returned or value.nbytes > LARGEST_UPLOAD:
+                if value.nbytes > LARGEST_UPLOAD:
                     values[k] = self._device.put(value)
                 else:
                     uploads.append(k)
+        slot = self._slot(tuple(uploads)) if uploads else None
+        if slot:
+            slot.fill(values)
+            for k in slot.kept:
+                values[k] = self._device.heap.allocate(values[k].nbytes)
         if self._in_place:
             self._unshare(values)
-        if not uploads:
-            return values, [buffer.address for buffer in values], None
-        slot = self._slot(tuple(uploads))
-        slot.fill(values)
-        addresses = [slot.addresses.get(k) or value.address for k, value in enumerate(values)]
-        return values, addresses, slot
+        own = slot.addresses if slot else {}
+        return values, [own.get(k) or value.address for k, value in enumerate(values)], slot
 
     def _unshare(self, values: list[Any]) -> None:
         """Gives arguments that will be updated in place memory of their own, where others see theirs."""
@@ -140,7 +144,8 @@ class Executable:
     def _slot(self, uploads: tuple[int, ...]) -> "_Slot":
         """Where the next call's NumPy arguments go."""
         if uploads not in self._slots:
-            self._slots[uploads] = _Slots(self._device, {k: self._plan.arguments[k] for k in uploads})
+            avals = {k: self._plan.arguments[k] for k in sorted(uploads, key=self._returned.__contains__)}
+            self._slots[uploads] = _Slots(self._device, avals, self._returned & avals.keys())
             if len(self._slots) > SLOT_SETS:
                 self._slots.popitem(last=False)
         self._slots.move_to_end(uploads)
@@ -160,7 +165,9 @@ class Executable:
 
     # Recordings ---------------------------------------------------------------------------------------------
 
-    def _recorded(self, addresses: list[int], slot: "_Slot | None", timestamps: Any = None) -> Recording:
+    def _recorded(
+        self, addresses: list[int], slot: "_Slot | None", values: Sequence[Any] = (), timestamps: Any = None
+    ) -> Recording:
         """All dispatches, for arguments and results at these addresses."""
         device, dispatches = self._device, self._plan.dispatches
         places = [[self._address(s, addresses) for s in dispatch.slots] for dispatch in dispatches]
@@ -169,7 +176,7 @@ class Executable:
         recording = Recording(device)
         recording.kept += [tables, self._constants, self._arena]
         if slot:
-            recording.copy(slot.staging, slot.buffer, slot.nbytes)
+            slot.upload(recording, values)
             recording.barrier()
         if timestamps is not None:
             recording.reset_timestamps(timestamps, len(dispatches) + 1)
@@ -184,12 +191,12 @@ class Executable:
 
     def _address(self, slot: Slot, addresses: list[int]) -> int:
         match slot:
-            case Argument(k):
-                return addresses[k]
-            case Output(k):
-                return addresses[len(self._plan.arguments) + self._fresh.index(k)]
-            case Constant(k):
-                return self._constants[k].address
+            case Argument(k, offset):
+                return addresses[k] + offset
+            case Output(k, offset):
+                return addresses[len(self._plan.arguments) + self._fresh.index(k)] + offset
+            case Constant(k, offset):
+                return self._constants[k].address + offset
             case Arena(offset):
                 assert self._arena is not None
                 return self._arena.address + offset
@@ -236,15 +243,23 @@ class _Recordings:
 
 
 class _Slot:
-    """Memory for the NumPy arguments of one call: on the host, and beside each other on the device."""
+    """Memory for the NumPy arguments of one call: on the host, and beside each other on the device.
 
-    def __init__(self, device: VulkanDevice, avals: dict[int, Aval]) -> None:
+    Args:
+        device: Where.
+        avals: The arguments' shapes and dtypes, by number; those that are kept come last.
+        kept: Which of them are results too: on the device they have memory of their own.
+    """
+
+    def __init__(self, device: VulkanDevice, avals: dict[int, Aval], kept: Set[int]) -> None:
         sizes = [-(-max(aval.nbytes, 1) // ALIGNMENT) * ALIGNMENT for aval in avals.values()]
         starts = [int(start) for start in np.cumsum([0, *sizes])]
-        self.nbytes = starts[-1]
-        self.staging = device.host_heap.allocate(self.nbytes)
-        self.buffer = device.heap.allocate(self.nbytes)
-        self.addresses = {k: self.buffer.address + start for k, start in zip(avals, starts, strict=False)}
+        passing = len(avals) - len(kept)
+        self._passing_bytes = starts[passing]
+        self.kept = {k: (starts[n], sizes[n]) for n, k in enumerate(avals) if n >= passing}
+        self.staging = device.host_heap.allocate(starts[-1])
+        self.buffer = device.heap.allocate(self._passing_bytes)
+        self.addresses = {k: self.buffer.address + starts[n] for n, k in enumerate(avals) if n < passing}
         self._views = {
             k: self.staging.view(aval.dtype, aval.shape, start)
             for (k, aval), start in zip(avals.items(), starts, strict=False)
@@ -255,13 +270,20 @@ class _Slot:
         for k, view in self._views.items():
             np.copyto(view, values[k])
 
+    def upload(self, recording: Recording, values: Sequence[Any]) -> None:
+        """Copies to the device: to the slot's own memory, and to the buffers of those that are kept."""
+        if self._passing_bytes:
+            recording.copy(self.staging, self.buffer, self._passing_bytes)
+        for k, (start, nbytes) in self.kept.items():
+            recording.copy(self.staging, values[k], nbytes, start)
+
 
 class _Slots:
     """Two slots in turn: the host fills one while the device reads the other."""
 
-    def __init__(self, device: VulkanDevice, avals: dict[int, Aval]) -> None:
+    def __init__(self, device: VulkanDevice, avals: dict[int, Aval], kept: Set[int]) -> None:
         self._device = device
-        self._pair = (_Slot(device, avals), _Slot(device, avals))
+        self._pair = (_Slot(device, avals, kept), _Slot(device, avals, kept))
 
     def next(self) -> _Slot:
         """The slot that was used longest ago, once the device is done with it."""

@@ -66,6 +66,8 @@ def mul(b: Builder, x: Index, d: int) -> Index:
 
 
 def div(b: Builder, x: Index, d: int) -> Index:
+    if d == 0:
+        return 0  # along an axis of no extent, where nobody looks
     if isinstance(x, int):
         return x // d
     if d == 1 or x.bound <= d:
@@ -85,6 +87,8 @@ def div(b: Builder, x: Index, d: int) -> Index:
 
 
 def mod(b: Builder, x: Index, d: int) -> Index:
+    if d == 0:
+        return 0
     if isinstance(x, int):
         return x % d
     if d == 1 or x.multiple % d == 0:

@@ -1,16 +1,17 @@
 """The compiler from end to end: a function and its argument types in, a plan out. It opens no device."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .emit import Emitted, emitted
-from .ir import Atom, Aval, Equation, Graph, Literal, Value
+from .ir import Atom, Aval, Equation, Graph, Value
+from .loops import Loop, loop
 from .memory import Memory, barriers, planned, range_of
-from .partition import SAME_PLACE, Partition, partition
-from .plan import Dispatch, Plan
+from .partition import SAME_PLACE, Kernel, Partition, kind_of, partition
+from .plan import Dispatch, Plan, Slot
 from .simplify import simplify
 from .target import Target
 from .trace import trace
@@ -42,47 +43,69 @@ def lower(
     Raises:
         UnsupportedPrimitiveError: Where something cannot be compiled, with the user's line.
     """
-    simple = simplify(trace(function, avals))
+    return lowered(simplify(trace(function, avals)), donated, target)
+
+
+def lowered(simple: Graph, donated: frozenset[int], target: Target) -> Lowered:
+    """Compiles a graph. The body of a scan that is a loop is compiled by itself, like any other graph."""
     graph = with_buffers(simple)
     parts = partition(graph, target)
-    memory = planned(graph, parts.kernels, parts.stored, donated)
-    shaders = [emitted(graph, kernel, parts.stored, target) for kernel in parts.kernels]
-    return Lowered(graph, parts, _plan(graph, parts, memory, shaders, donated, simple.outputs))
+    works = [_work(graph, parts, kernel, target) for kernel in parts.kernels]
+    scratch = {work.scratch: k for k, work in enumerate(works) if isinstance(work, Loop)}
+    memory = planned(graph, parts.kernels, parts.stored, donated, scratch)
+    return Lowered(graph, parts, _plan(graph, parts, memory, works, donated, simple.outputs))
+
+
+def _work(graph: Graph, parts: Partition, kernel: Kernel, target: Target) -> Emitted | Loop:
+    """What a kernel of the partition becomes: a shader, or the plan of a loop's step."""
+    task = kernel.tasks[0]
+    if task.kind != "loop":
+        return emitted(graph, kernel, parts.stored, target)
+    return loop(task.anchors[0], lambda body: lowered(body, frozenset(), target).plan)
 
 
 def with_buffers(graph: Graph) -> Graph:
-    """Every output becomes a value that can have a buffer: of a reshape, what it reshapes; a literal is broadcast."""
-    equations, outputs = list(graph.equations), []
-    for atom in graph.outputs:
+    """Every output, and what a loop reads, becomes a value that can have a buffer: of a reshape, what it reshapes; a
+    literal is broadcast.
+    """
+    equations: list[Equation] = []
+
+    def with_buffer(atom: Atom) -> Value:
         while isinstance(atom, Value) and (eqn := graph.producer.get(atom)) and eqn.primitive in SAME_PLACE:
             atom = eqn.inputs[0]
-        if isinstance(atom, Literal):
-            value = Value(atom.aval)
-            params = {"shape": (), "broadcast_dimensions": ()}
-            equations.append(Equation("broadcast_in_dim", (atom,), (value,), params))
-            atom = value
-        outputs.append(atom)
-    return replace(graph, equations=tuple(equations), outputs=tuple(outputs))
+        if isinstance(atom, Value):
+            return atom
+        value = Value(atom.aval)
+        params = {"shape": (), "broadcast_dimensions": ()}
+        equations.append(Equation("broadcast_in_dim", (atom,), (value,), params))
+        return value
+
+    for eqn in graph.equations:
+        equations.append(eqn.reading(map(with_buffer, eqn.inputs)) if kind_of(eqn) == "loop" else eqn)
+    outputs = tuple(map(with_buffer, graph.outputs))
+    return replace(graph, equations=tuple(equations), outputs=outputs)
 
 
 def _plan(
     graph: Graph,
     parts: Partition,
     memory: Memory,
-    shaders: Sequence[Emitted],
+    works: Sequence[Emitted | Loop],
     donated: frozenset[int],
     results: Sequence[Atom],
 ) -> Plan:
     slots = memory.slots
     accesses = []
-    for kernel, shader in zip(parts.kernels, shaders, strict=True):
+    for kernel, work in zip(parts.kernels, works, strict=True):
         written = {root for task in kernel.tasks for root in task.roots}
-        ranges = {v: range_of(slots[v], v) for v in shader.values}
-        accesses.append(({ranges[v] for v in shader.values if v not in written}, {ranges[v] for v in written}))
-    dispatches = tuple(
-        Dispatch(s.shader, tuple(slots[v] for v in s.values), s.groups, wait, s.shader.name)
-        for s, wait in zip(shaders, barriers(accesses), strict=True)
-    )
+        written |= {work.scratch} if isinstance(work, Loop) else set()
+        ranges = {v: range_of(slots[v], v) for v in work.values if v in slots}
+        accesses.append(({r for v, r in ranges.items() if v not in written}, {ranges[v] for v in written}))
+    dispatches = [
+        dispatch
+        for work, wait in zip(works, barriers(accesses), strict=True)
+        for dispatch in (work.dispatches(slots, wait) if isinstance(work, Loop) else [_dispatch(work, slots, wait)])
+    ]
     return Plan(
         arguments=tuple(value.aval for value in graph.inputs),
         results=tuple(atom.aval for atom in results),
@@ -90,5 +113,9 @@ def _plan(
         donated=donated,
         constants=tuple(np.asarray(array) for array in graph.constants.values()),
         arena_bytes=memory.arena_bytes,
-        dispatches=dispatches,
+        dispatches=tuple(dispatches),
     )
+
+
+def _dispatch(work: Emitted, slots: Mapping[Value, Slot], wait: bool) -> Dispatch:
+    return Dispatch(work.shader, tuple(slots[v] for v in work.values), work.groups, wait, work.shader.name)

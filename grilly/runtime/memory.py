@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import PlanError
-from .ir import Graph, Value
+from .ir import Aval, Graph, Value
 from .partition import Kernel, reads
 from .plan import Arena, Argument, Constant, Output, Slot
 
@@ -31,8 +31,22 @@ class Memory:
     arena_bytes: int
 
 
-def planned(graph: Graph, kernels: Sequence[Kernel], stored: Sequence[Value], donated: frozenset[int]) -> Memory:
-    """Arguments, constants and results in buffers of their own; everything else in the arena."""
+def planned(
+    graph: Graph,
+    kernels: Sequence[Kernel],
+    stored: Sequence[Value],
+    donated: frozenset[int],
+    scratch: Mapping[Value, int],
+) -> Memory:
+    """Arguments, constants and results in buffers of their own; everything else in the arena.
+
+    Args:
+        graph: What is computed.
+        kernels: By what.
+        stored: The values that the kernels pass on.
+        donated: Positions of arguments whose memory results may take over.
+        scratch: Memory that one kernel alone needs, and the kernel's number.
+    """
     slots: dict[Value, Slot] = {value: Constant(k) for k, value in enumerate(graph.constants)}
     slots.update((value, Argument(k)) for k, value in enumerate(graph.inputs))
     access = _Access(graph, kernels, stored)
@@ -41,8 +55,9 @@ def planned(graph: Graph, kernels: Sequence[Kernel], stored: Sequence[Value], do
         assert isinstance(value, Value)
         if value not in slots:
             slots[value] = _in_place(graph, access, value, free) or Output(k)
-    inner = [value for value in stored if value not in slots]
-    offsets, size = arena(inner, access.lifetimes)
+    lifetimes = access.lifetimes | {value: Lifetime(k, k) for value, k in scratch.items()}
+    inner = [value for value in (*stored, *scratch) if value not in slots]
+    offsets, size = arena(inner, lifetimes)
     slots.update((value, Arena(offset)) for value, offset in offsets.items())
     results = tuple(slots[value] for value in graph.outputs)  # type: ignore[index]
     return Memory(slots, results, size)  # type: ignore[arg-type]
@@ -101,21 +116,22 @@ def arena(values: Sequence[Value], lifetimes: Mapping[Value, Lifetime]) -> tuple
     placed: dict[Value, int] = {}
     for value in sorted(values, key=lambda v: -v.aval.nbytes):
         taken = sorted(
-            (placed[other], placed[other] + _padded(other))
+            (placed[other], placed[other] + padded(other.aval))
             for other in placed
             if lifetimes[other].meets(lifetimes[value])
         )
         offset = 0
         for low, high in taken:
-            if offset + _padded(value) <= low:
+            if offset + padded(value.aval) <= low:
                 break
             offset = max(offset, high)
         placed[value] = offset
-    return placed, max((offset + _padded(value) for value, offset in placed.items()), default=0)
+    return placed, max((offset + padded(value.aval) for value, offset in placed.items()), default=0)
 
 
-def _padded(value: Value) -> int:
-    return -(-max(value.aval.nbytes, 1) // ALIGNMENT) * ALIGNMENT
+def padded(aval: Aval) -> int:
+    """Bytes that a value takes in an arena."""
+    return -(-max(aval.nbytes, 1) // ALIGNMENT) * ALIGNMENT
 
 
 Range = tuple[object, int, int]  # a buffer, and the bytes within
@@ -123,7 +139,7 @@ Range = tuple[object, int, int]  # a buffer, and the bytes within
 
 def range_of(slot: Slot, value: Value) -> Range:
     if isinstance(slot, Arena):
-        return ("arena", slot.offset, slot.offset + _padded(value))
+        return ("arena", slot.offset, slot.offset + padded(value.aval))
     return (slot, 0, value.aval.nbytes)
 
 

@@ -45,7 +45,7 @@ def kind_of(eqn: Equation) -> str | None:
     if eqn.primitive in elementwise.rules or eqn.primitive in RULES:
         return None
     if eqn.primitive == "scan":
-        return "scan"
+        return "scan" if scan.is_pointwise(eqn.params["scan"]) else "loop"
     if eqn.primitive == "dot_general":
         return "matmul"
     if eqn.primitive in reduction.COMBINE:
@@ -92,6 +92,8 @@ class _Storage:
                 continue
             assert isinstance(operand, Value)
             base = self._behind_views(operand)
+            if self.kinds[eqn] == "loop":
+                self._store(operand)
             if self.kinds[eqn] == "matmul" and self.cost(base) > 0:
                 self._store(base)
             repeated = self._repeats(eqn, operand) and self.cost(base) > CHEAP
@@ -190,7 +192,7 @@ class _Assignment:
 
     def _anchored(self, eqn: Equation, kind: str) -> _Draft:
         level = 1 + max((self._level(leaf) for leaf, _ in self._leaves(eqn)), default=-1)
-        domain = scan.domain(eqn) if kind == "scan" else eqn.outputs[0].shape
+        domain = scan.domain(eqn.params["scan"]) if "scan" in eqn.params else eqn.outputs[0].shape
         sibling = self._sibling(eqn, level) if kind == "reduction" else None
         if sibling:
             task = sibling.task
@@ -227,7 +229,7 @@ class _Assignment:
         return self._draft(Task("map", (), (value,), value.shape), level + 1)
 
     def _may_join(self, task: Task, value: Value, leaves: list[Value]) -> bool:
-        if value.size != math.prod(task.domain):
+        if value.size != math.prod(task.domain) or task.kind == "loop":
             return False
         if task.kind == "scan":  # what a scan puts out at each step is complete only in the end
             anchor = task.anchors[0]
@@ -370,7 +372,7 @@ def _levelled(
             if level[k] != wanted:
                 continue
             tasks = tuple(d.task for d in sorted(cluster, key=lambda d: d.level))
-            if tasks[0].kind in ("matmul", "scan"):
+            if tasks[0].kind in ("matmul", "scan", "loop"):
                 kernels.append(Kernel((tasks,)))
             else:
                 sections.append(tasks)

@@ -25,23 +25,26 @@ class Shader:
 
 @dataclass(frozen=True)
 class Argument:
-    """The buffer of the call's `index`-th flat argument."""
+    """The buffer of the call's `index`-th flat argument, from a byte on."""
 
     index: int
+    offset: int = 0
 
 
 @dataclass(frozen=True)
 class Output:
-    """The buffer of the call's `index`-th flat output, allocated anew for each call."""
+    """The buffer of the call's `index`-th flat output, allocated anew for each call, from a byte on."""
 
     index: int
+    offset: int = 0
 
 
 @dataclass(frozen=True)
 class Constant:
-    """The `index`-th array of `Plan.constants`, uploaded once."""
+    """The `index`-th array of `Plan.constants`, uploaded once, from a byte on."""
 
     index: int
+    offset: int = 0
 
 
 @dataclass(frozen=True)

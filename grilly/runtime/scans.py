@@ -1,4 +1,4 @@
-"""Passes over scans: sums over time become carries; sums over elements inside a step wait until after the last."""
+"""Passes over scans: sums over time become carries; sums and products that only add up wait for the last step."""
 
 from dataclasses import replace
 
@@ -61,6 +61,14 @@ class _ScanEditor:
         self.carries += 1
         return total
 
+    def add_output(self, part: Atom) -> Value:
+        """What `part` is at each step, stacked: a further output, or what the scan reads it from."""
+        if part in self.inputs[self.scan.consts + self.carries :]:
+            return self.operands[self.inputs.index(part)]  # type: ignore[arg-type,return-value]
+        self.outputs.append(part)
+        self.results.append(Value(replace(part.aval, shape=(self.scan.length, *part.shape))))
+        return self.results[-1]
+
     def done(self) -> Equation:
         body = Graph(tuple(self.inputs), tuple(self.equations), tuple(self.outputs), self.scan.body.constants)
         params = {"scan": replace(self.scan, body=body, carries=self.carries)}
@@ -72,7 +80,8 @@ LINEAR = {"neg", "reshape", "squeeze", "expand_dims", "broadcast_in_dim", "trans
 
 def sums_after_time(graph: Graph) -> Graph:
     """A carry that only adds up sums over elements (the gradient of a parameter all neurons share) is added up
-    element by element, in registers, and summed over elements once, after the last step.
+    element by element, in registers, and summed over elements once, after the last step. A carry that only adds up
+    products (the gradient of a recurrent layer's weight) becomes one product over all steps.
     """
     editor = Editor(graph)
     for eqn in graph.equations:
@@ -92,8 +101,8 @@ class _Postponed:
         self.scan: ScanParams = eqn.params["scan"]
         self.body = self.scan.body
         self.before = self.body.inputs[self.scan.consts + carry]
-        self.totals: list[Value] = []  # the element-wise carries, after the scan
-        self.sums: list[tuple[Atom, Equation]] = []  # a term of the step's sum, and the reduction behind it
+        self.parts: list[list[Value]] = []  # of each sum, after the scan: element-wise totals, or factors of all steps
+        self.sums: list[tuple[Atom, Equation]] = []  # a term of the step's sum, and the sum or product behind it
         terms = self._terms(self.body.outputs[carry])
         found = [(term, self._reduction(term)) for term in terms if term is not self.before]
         if self.before in terms and len(found) == len(terms) - 1 and all(r for _, r in found):
@@ -109,10 +118,12 @@ class _Postponed:
         return [term for operand in eqn.inputs for term in self._terms(operand)]
 
     def _reduction(self, atom: Atom) -> Equation | None:
-        """The one sum that a term is linear in."""
+        """The one sum, or product of what changes from step to step, that a term is linear in."""
         eqn = self.body.producer.get(atom) if isinstance(atom, Value) else None
         if eqn is None or eqn.primitive == "reduce_sum":
             return eqn
+        if eqn.primitive == "dot_general":
+            return None if any(map(self._constant, eqn.inputs)) else eqn
         moving = [operand for operand in eqn.inputs if not self._constant(operand)]
         divisor = eqn.primitive == "div" and moving != [eqn.inputs[0]]
         return self._reduction(moving[0]) if eqn.primitive in LINEAR and len(moving) == 1 and not divisor else None
@@ -128,11 +139,13 @@ class _Postponed:
         """The carry's last value, computed after the scan from the element-wise totals."""
         consts = self.scan.consts
         last = editor.now(self.eqn.inputs[consts + self.carry])
-        for total, (term, reduction) in zip(self.totals, self.sums, strict=True):
+        for parts, (term, reduction) in zip(self.parts, self.sums, strict=True):
             env: dict[Atom, Atom] = dict(zip(self.body.inputs[:consts], self.eqn.inputs[:consts], strict=True))
-            env[reduction.outputs[0]] = editor.make(
-                "reduce_sum", [total], reduction.outputs[0].shape, self.eqn, axes=reduction.params["axes"]
-            )
+            params = {**reduction.params}
+            if reduction.primitive == "dot_general":
+                params["dimension_numbers"] = _over_steps(*params["dimension_numbers"])
+            shape = reduction.outputs[0].shape
+            env[reduction.outputs[0]] = editor.make(reduction.primitive, parts, shape, self.eqn, **params)
             last = editor.make("add", [last, self._outside(editor, term, env)], last.shape, self.eqn)
         return last
 
@@ -154,5 +167,13 @@ def _adding_elements(editor: Editor, eqn: Equation, postponed: list[_Postponed])
     edit = _ScanEditor(editor, eqn)
     for p in postponed:
         edit.outputs[p.carry] = p.before
-        p.totals = [edit.add_sum(reduction.inputs[0]) for _, reduction in p.sums]
+        for _, eqn_of_sum in p.sums:
+            add = edit.add_output if eqn_of_sum.primitive == "dot_general" else edit.add_sum
+            p.parts.append([add(operand) for operand in eqn_of_sum.inputs])
     return edit.done()
+
+
+def _over_steps(depth: tuple, batch: tuple) -> tuple[tuple, tuple]:
+    """A product's axes where both operands have the axis of steps in front, to be contracted too."""
+    behind = [[tuple(int(axis) + 1 for axis in axes) for axes in pair] for pair in (depth, batch)]
+    return ((0, *behind[0][0]), (0, *behind[0][1])), (behind[1][0], behind[1][1])

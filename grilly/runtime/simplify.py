@@ -3,7 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from .ir import Atom, Equation, Graph, ScanParams, Value
+import numpy as np
+
+from .hoist import hoisted
+from .ir import Atom, Equation, Graph, Literal, ScanParams, Value
 from .rewrite import Editor, common, live
 from .scans import sums_after_time, sums_over_time
 
@@ -12,7 +15,7 @@ Rewrite = Callable[[Editor, Equation], Sequence[Atom] | None]
 
 def simplify(graph: Graph) -> Graph:
     """All passes, in order."""
-    graph = live(common(rewritten(graph)))
+    graph = live(common(rewritten(hoisted(graph))))
     graph = live(sums_after_time(sums_over_time(graph)))
     return live(common(rewritten(graph)))
 
@@ -31,6 +34,20 @@ def rewritten(graph: Graph) -> Graph:
         else:
             editor.renamed.update(zip(eqn.outputs, results, strict=True))
     return editor.done()
+
+
+def _no_step(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
+    """A scan of length 0 hands its carry on."""
+    scan: ScanParams = eqn.params["scan"]
+    if scan.length:
+        return None
+    carries = [editor.now(atom) for atom in eqn.inputs[scan.consts : scan.consts + scan.carries]]
+    return [*carries, *(_empty(editor, eqn, value) for value in eqn.outputs[scan.carries :])]
+
+
+def _empty(editor: Editor, eqn: Equation, like: Value) -> Value:
+    zero = Literal(np.zeros((), like.dtype))
+    return editor.make("broadcast_in_dim", [zero], like.shape, eqn, shape=like.shape, broadcast_dimensions=())
 
 
 def _same(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
@@ -142,6 +159,7 @@ def _transposed(editor: Editor, eqn: Equation, atom: Atom, permutation: Sequence
 
 
 REWRITES: dict[str, Rewrite] = {
+    "scan": _no_step,
     "convert_element_type": _same,
     "broadcast_in_dim": _broadcast,
     "reshape": _reshape,

@@ -192,9 +192,9 @@ class Module:
         self.ids += 1
         return self.ids
 
-    def declared(self, op: Op, *operands: int, key: object = None) -> int:
+    def declared(self, op: Op, *operands: int) -> int:
         """A type or constant without a result type, declared once."""
-        name = (op, operands, key)
+        name = (op, operands)
         if name not in self.known:
             self.known[name] = self.new()
             self.globals += words(op, self.known[name], *operands)
@@ -244,11 +244,14 @@ class Module:
 
     def record(self, members: tuple[int, ...]) -> int:
         """The type of a block of 64-bit addresses, one after another."""
-        record = self.declared(Op.TypeStruct, *members, key="record")
-        self.decorate(record, Decoration.Block)
-        for k in range(len(members)):
-            self.decorate_member(record, k, Decoration.Offset, 8 * k)
-        return record
+        key = ("record", *members)
+        if key not in self.known:
+            record = self.known[key] = self.new()
+            self.globals += words(Op.TypeStruct, record, *members)
+            self.decorate(record, Decoration.Block)
+            for k in range(len(members)):
+                self.decorate_member(record, k, Decoration.Offset, 8 * k)
+        return self.known[key]
 
     def decorate(self, target: int, decoration: Decoration, *operands: int) -> None:
         self.decorations += words(Op.Decorate, target, decoration, *operands)

@@ -52,7 +52,7 @@ def _typed(shape: Any) -> tuple[tuple[int, ...], np.dtype]:
     return shape, np.dtype(F32)
 
 
-def _lif(v, x, tau=1.7):
+def lif(v, x, tau=1.7):
     """A spiking step with ATan's slope, written out: the compiler has never heard of neurons."""
 
     @jax.custom_jvp
@@ -66,7 +66,7 @@ def _lif(v, x, tau=1.7):
 
 
 def scanned(x, v):
-    return lax.scan(jax.checkpoint(_lif, prevent_cse=False), v, x)
+    return lax.scan(jax.checkpoint(lif, prevent_cse=False), v, x)
 
 
 def backward(x, v, g_s, g_v):

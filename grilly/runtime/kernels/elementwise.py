@@ -52,6 +52,11 @@ rules["not"] = _by_kind(i=Op.Not, u=Op.Not, b=Op.LogicalNot)
 rules["population_count"] = _by_kind(i=Op.BitCount, u=Op.BitCount)
 
 
+@rule("copy")
+def _copy(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
+    return args[0]
+
+
 @rule("div")
 def _div(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
     kind = kind_of(args[0].dtype)

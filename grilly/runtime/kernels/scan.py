@@ -5,11 +5,11 @@ carry in registers. Inputs of a few steps are loaded ahead, so that several load
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from ..builder import Index, Ref
 from ..indexing import Place, add, assume, equal, less, mul, sub
-from ..ir import Atom, Equation, ScanParams, Value
-from ..trace import unsupported
+from ..ir import Atom, ScanParams, Value
 from . import elementwise
 from .map import store_roots
 from .pull import RULES, Pull, Source
@@ -19,36 +19,39 @@ REGISTERS = 64  # that may hold inputs loaded ahead
 RESHAPES = {"reshape", "squeeze", "expand_dims", "broadcast_in_dim"}
 
 
-def domain(eqn: Equation) -> tuple[int, ...]:
-    """The shape that a scan's invocations are spread over. Raises where one step mixes elements."""
-    scan: ScanParams = eqn.params["scan"]
+def domain(scan: ScanParams) -> tuple[int, ...]:
+    """The shape that a scan's invocations are spread over: the largest that a step takes or gives."""
     held = scan.body.inputs[scan.consts :]
     shapes = [value.shape for value in held] + [atom.shape for atom in scan.body.outputs]
-    shape = max(shapes, key=math.prod, default=())
+    return max(shapes, key=math.prod, default=())
+
+
+@lru_cache(maxsize=1024)
+def is_pointwise(scan: ScanParams) -> bool:
+    """Whether a step computes every element of its carry from that element alone."""
+    size = math.prod(domain(scan))
     carries = scan.body.inputs[scan.consts : scan.consts + scan.carries]
-    if any(value.size not in (1, math.prod(shape)) for value in carries):
-        raise unsupported(eqn, "whose carries have several sizes")
-    for atom in scan.body.outputs:
-        _check(scan, eqn, atom, math.prod(shape), set(carries), set())
-    return shape
+    if any(value.size not in (1, size) for value in carries):
+        return False
+    return all(_keeps_place(scan, atom, set(carries), set()) for atom in scan.body.outputs)
 
 
-def _check(scan: ScanParams, eqn: Equation, atom: Atom, size: int, carries: set[Value], seen: set[Value]) -> None:
-    """Every path from an output back to a carry of full size keeps the place."""
+def _keeps_place(scan: ScanParams, atom: Atom, carries: set[Value], seen: set[Value]) -> bool:
+    """Whether every path from a value back to a carry of full size keeps the place."""
     if not isinstance(atom, Value) or atom in seen or atom not in scan.body.producer:
-        return
+        return True
     seen.add(atom)
     inner = scan.body.producer[atom]
     if inner.primitive not in elementwise.rules and inner.primitive not in RULES:
-        raise unsupported(inner, "inside a scan")
+        return False
     keeps = inner.primitive in elementwise.rules or (
         inner.primitive in RESHAPES and inner.inputs and inner.inputs[0].size == atom.size
     )
     for operand in inner.inputs:
         moved = not keeps or operand.size not in (1, atom.size)
         if moved and operand.size > 1 and _reads_carry(scan, operand, carries):
-            raise unsupported(inner, "inside a scan, where it moves elements of the carry")
-        _check(scan, eqn, operand, size, carries, seen)
+            return False
+    return all(_keeps_place(scan, operand, carries, seen) for operand in inner.inputs)
 
 
 def _reads_carry(scan: ScanParams, atom: Atom, carries: set[Value]) -> bool:
