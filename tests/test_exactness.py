@@ -11,6 +11,7 @@ from jax import numpy as jnp
 
 import grilly
 from grilly import functional as F
+from grilly.runtime.composites.exponential import exp
 
 T, N = 8, 1 << 17
 # What a leaf may be, beside values at which division or products happen to be exact.
@@ -22,6 +23,27 @@ LEAVES = {
     "plif_decay_input": [{"w": 0.4, "v_reset": -0.1}],
 }
 CASES = [(name, leaves) for name, cases in LEAVES.items() for leaves in cases]
+
+
+@functools.cache
+def exp_is_jaxs():
+    """Whether JAX's exponential is the one that ours follows: from 0.11 on it has another, 1 ulp away in places."""
+    x = np.random.default_rng(4).uniform(-87, 88, T * N).astype(np.float32)
+    return np.array_equal(jax.jit(jnp.exp)(x), jax.jit(exp)(x))
+
+
+EXPONENTIAL = {"exp", "sigmoid"}  # functions, and a surrogate, that are made of it
+
+
+def same(name, got, want):
+    """Equal bits; or, of a function of JAX's other exponential, within 2 ulp of the largest value."""
+    if name not in EXPONENTIAL or exp_is_jaxs():
+        same_bits(got, want)
+        return
+    for ours, theirs in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(
+            ours, theirs, rtol=2.4e-7, atol=2.4e-7 * float(np.abs(theirs).max()) * (name != "exp")
+        )
 
 
 def same_bits(got, want):
@@ -47,7 +69,7 @@ def test_spikes_membranes_and_their_gradients(name, leaves, surrogate, device):
     x_seq, g_spikes = random.standard_normal((2, T, N)).astype(np.float32)
     v, g_v = random.standard_normal((2, N)).astype(np.float32)
     arguments = x_seq * 1.5, v, g_spikes, g_v, params
-    same_bits(grilly.jit(both_ways, device=device)(*arguments), jax.jit(both_ways)(*arguments))
+    same(surrogate, grilly.jit(both_ways, device=device)(*arguments), jax.jit(both_ways)(*arguments))
 
 
 FUNCTIONS = {
@@ -71,7 +93,7 @@ def test_functions(name, device):
     function, (low, high) = FUNCTIONS[name]
     random = np.random.default_rng(1)
     x, y = random.uniform(low, high, (2, T * N)).astype(np.float32)
-    same_bits(grilly.jit(function, device=device)(x, y), jax.jit(function)(x, y))
+    same(name, grilly.jit(function, device=device)(x, y), jax.jit(function)(x, y))
 
 
 def test_dividing_exponents_far_apart(device):

@@ -1,9 +1,12 @@
 """Pure functions of arrays: what a network computes. They know no GPU; `grilly.jit` runs them on one."""
 
 from .conv import conv2d as conv2d
+from .conversion import activation_scale as activation_scale
+from .conversion import fuse_batch_norm as fuse_batch_norm
 from .dropout import dropout as dropout
 from .encoding import direct as direct
 from .encoding import poisson as poisson
+from .interval import bound_scale as bound_scale
 from .linear import flatten as flatten
 from .linear import linear as linear
 from .linear import relu as relu
@@ -24,6 +27,10 @@ from .params import LIFParams as LIFParams
 from .params import PLIFParams as PLIFParams
 from .pool import avg_pool2d as avg_pool2d
 from .pool import max_pool2d as max_pool2d
+from .rate import change_step as change_step
+from .rate import halfway_v as halfway_v
+from .rate import scale_voltage as scale_voltage
+from .rate import total_step as total_step
 from .sequence import Step as Step
 from .sequence import sequence as sequence
 from .surrogate import ATan as ATan
@@ -41,8 +48,11 @@ __all__ = [
     "Sigmoid",
     "Step",
     "Surrogate",
+    "activation_scale",
     "avg_pool2d",
     "batch_norm",
+    "bound_scale",
+    "change_step",
     "check_labels",
     "conv2d",
     "cross_entropy",
@@ -50,6 +60,8 @@ __all__ = [
     "direct",
     "dropout",
     "flatten",
+    "fuse_batch_norm",
+    "halfway_v",
     "if_step",
     "initial_v",
     "lif_step",
@@ -60,6 +72,8 @@ __all__ = [
     "poisson",
     "relu",
     "reset_net",
+    "scale_voltage",
     "sequence",
     "set_step_mode",
+    "total_step",
 ]

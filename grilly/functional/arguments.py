@@ -19,8 +19,10 @@ def as_float(x: ArrayLike, name: str) -> jax.Array:
     """`x` as a float array: booleans and integers (spikes) become float32, and by JAX's rule float64 too.
 
     Raises:
-        ShapeError: The dtype is neither float, integer nor boolean.
+        ShapeError: The dtype is neither float, integer nor boolean; or it is no array at all.
     """
+    if x is None or isinstance(x, str):
+        raise ShapeError(f"{name} is a {type(x).__name__}: an array was expected.")
     x = jnp.asarray(x)
     if jnp.issubdtype(x.dtype, jnp.floating):
         return x

@@ -6,6 +6,7 @@ from ..functional import Sigmoid as Sigmoid
 from .container import MultiStepContainer as MultiStepContainer
 from .container import SeqToANNContainer as SeqToANNContainer
 from .container import Sequential as Sequential
+from .converter import Converter as Converter
 from .image import AvgPool2d as AvgPool2d
 from .image import Conv2d as Conv2d
 from .image import MaxPool2d as MaxPool2d
@@ -27,6 +28,7 @@ from .parameter import Buffer as Buffer
 from .parameter import Parameter as Parameter
 from .random import random_key as random_key
 from .random import seed as seed
+from .scaler import VoltageScaler as VoltageScaler
 from .silence import GrillyWarning as GrillyWarning
 from .stateful import StatefulModule as StatefulModule
 
@@ -37,6 +39,7 @@ __all__ = [
     "BatchNorm2d",
     "Buffer",
     "Conv2d",
+    "Converter",
     "CrossEntropyLoss",
     "Dropout",
     "FastSigmoid",
@@ -56,6 +59,7 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "StatefulModule",
+    "VoltageScaler",
     "functional_call",
     "random_key",
     "scaled_normal",

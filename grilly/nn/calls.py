@@ -1,24 +1,27 @@
 """Calling a net: its forward as one compiled call, recorded in training, and its backward as another.
 
-    forward    out, changes, vjp = f(parameters, ...)      in training; without the vjp in evaluation
-    backward   gradients = vjp(grad) + old gradients       one for each recorded call, the last one first
+    forward    out, changes, residuals = f(parameters, ...)   in training; without residuals in evaluation
+    backward   gradients = vjp(grad) + old gradients          one for each recorded call, the last one first
 
 The records are those of the calls since the last reset: what a neuron carries from call to call is
     differentiated too.
 """
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 from jax import numpy as jnp
-from jax.core import Tracer
 
 from ..errors import ShapeError, StateError
-from ..runtime import Array, Jit, jit, put
+from ..runtime import Array, Jit, jit
+from ..runtime.trace import is_tracing
+from .arrays import checked
 from .layout import Layout, Variables
 from .random import source
+from .residuals import Residuals
 from .silence import Silence, longer
 
 if TYPE_CHECKING:
@@ -28,10 +31,11 @@ if TYPE_CHECKING:
 class Record(NamedTuple):
     """One call in training."""
 
-    vjp: Any
-    out: tuple[int, ...]  # the shape of its output
+    residuals: Residuals
+    out: tuple[tuple[int, ...], Any] | None  # the shape and dtype of its output; None: it was not one array
     states: tuple  # (name, shape, dtype) of each float that the neurons' states held after it
-    parameters: dict[str, Any]  # as they were
+    variables: Variables  # that it was called with
+    learned: dict[str, Any]  # the parameters that are learned
 
 
 class Compiled(NamedTuple):
@@ -57,12 +61,13 @@ class Calls:
 
     def forward(self, inputs: tuple) -> Any:
         """See `Module.__call__`."""
-        if any(isinstance(leaf, Tracer) for leaf in jax.tree_util.tree_leaves(inputs)):
+        if is_tracing():
             raise StateError(
                 "a module was called inside a function that JAX traces: it would keep a tracer as its state. "
                 "Use nn.functional_call(net, parameters, x), which is pure."
             )
         layout = self.layout
+        inputs = _checked(inputs, layout)
         key = source.key_data() if layout.draws else None
         if self._net.training:
             return self._train(layout, inputs, key)
@@ -77,12 +82,12 @@ class Calls:
         learned = {n: d for n, d in variables.parameters.items() if layout.parameters[n].requires_grad}
         silent_for = self.silence.before(layout)
         ran = self.compiled(layout).forward(variables, inputs, key, learned, silent_for)
-        out, states, buffers, vjp, silent_for = ran
+        out, states, buffers, residuals, silent_for = ran
         self.silence.after(silent_for)
         if all(state is None for state in variables.states.values()):
             self._records.clear()
         kept = tuple((name, leaf.shape, leaf.dtype) for name, leaf in _floats(states)[0].items())
-        self._records.append(Record(vjp, getattr(out, "shape", ()), kept, variables.parameters))
+        self._records.append(Record(residuals, _aval(out), kept, variables, learned))
         layout.write_changes(states, buffers)
         return out
 
@@ -104,13 +109,13 @@ class Calls:
         if not records:
             raise StateError(f"backward has no forward to go through: there was none {self._without}.")
         for record in records:
-            self._refuse_changed(record.parameters)
-        grad = grad if type(grad) is Array else put(np.asarray(grad, np.float32), layout.device)
-        grads, share = _shared(grad, records, layout)
+            self._refuse_changed(record.variables.parameters)
+        grads, share = _shared(checked(grad, "grad", layout.device), records, layout)
         backward, carried, inputs = self.compiled(layout).backward, {}, []
         for record, part in zip(reversed(records), reversed(grads), strict=True):
             old = {name: p.grad for name, p in layout.parameters.items() if p.grad is not None}
-            summed, carried, given = backward(record.vjp, part, carried, old, record.out, record.states, share)
+            vjp = record.residuals.vjp((record.variables, record.learned))
+            summed, carried, given = backward(vjp, part, carried, old, record.out, record.states, share)
             for name, total in summed.items():
                 layout.parameters[name].grad = total
             inputs.insert(0, given)
@@ -156,6 +161,15 @@ class Calls:
         return found
 
 
+def _checked(inputs: tuple, layout: Layout) -> tuple:
+    """The inputs of a net, as arrays."""
+    names = ["x"] if len(inputs) == 1 else [f"input {k}" for k in range(len(inputs))]
+    return tuple(
+        jax.tree.map(functools.partial(checked, name=name, device=layout.device), given)
+        for name, given in zip(names, inputs, strict=True)
+    )
+
+
 def _evaluated(layout: Layout) -> Any:
     def forward(variables: Variables, inputs: tuple, key: Any) -> Any:
         ran = layout.run(variables, inputs, key)
@@ -177,12 +191,12 @@ def _trained(layout: Layout) -> Any:
             return (ran.out, _floats(ran.states)[0]), changes
 
         (out, _), vjp, (new_states, buffers, silent_for) = jax.vjp(pure, learned, states, values, has_aux=True)
-        return out, new_states, buffers, vjp, silent_for
+        return out, new_states, buffers, Residuals.of(vjp, (variables, learned)), silent_for
 
     return forward
 
 
-def _backward(vjp: Any, grad: Any, carried: dict, old: dict, out: tuple[int, ...], states: tuple, share: int) -> Any:
+def _backward(vjp: Any, grad: Any, carried: dict, old: dict, out: tuple, states: tuple, share: int) -> Any:
     """One record's gradients: by the parameters, added to the old ones; by the states before it; by its
     input.
 
@@ -191,11 +205,12 @@ def _backward(vjp: Any, grad: Any, carried: dict, old: dict, out: tuple[int, ...
         grad: By its output, or (then broadcast) by a mean that this output has a part in.
         carried: By the states that it left, as far as a later record started from them.
         old: The gradients to add to.
-        out: The shape of its output.
+        out: The shape and dtype of its output.
         states: Name, shape and dtype of each state.
         share: How many parts the mean has.
     """
-    g_out = jnp.broadcast_to(grad / share if share > 1 else grad, out)
+    shape, dtype = out
+    g_out = jnp.broadcast_to(grad / share if share > 1 else grad, shape).astype(dtype)
     g_states = {name: carried.get(name, jnp.zeros(shape, dtype)) for name, shape, dtype in states}
     learned, earlier, values = vjp((g_out, g_states))
     return {name: g + old[name] if name in old else g for name, g in learned.items()}, earlier, values
@@ -218,13 +233,22 @@ def _single_steps(layout: Layout) -> bool:
     return bool(layout.nodes) and not layout.sequences
 
 
-def _shared(grad: Array, records: list[Record], layout: Layout) -> tuple[list[Any], int]:
+def _aval(out: Any) -> tuple[tuple[int, ...], Any] | None:
+    return (out.shape, out.dtype) if type(out) is Array else None
+
+
+def _shared(grad: Any, records: list[Record], layout: Layout) -> tuple[list[Any], int]:
     """The gradient of each record, and how many parts the mean has that it is by (1: it is by no mean).
 
     Raises:
         ShapeError: The gradient has another shape than the output, or than its mean over time.
     """
-    calls, out = len(records), records[-1].out
+    if records[-1].out is None:
+        raise ShapeError(
+            "the net's forward returned something else than one array, and backward goes back from one. Return "
+            "one array; or differentiate nn.functional_call(net, parameters, x) with jax.vjp."
+        )
+    calls, out = len(records), records[-1].out[0]
     if _single_steps(layout):
         if grad.shape == out:
             return [grad] * calls, calls

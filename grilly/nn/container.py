@@ -7,11 +7,13 @@ import jax
 from jax import numpy as jnp
 
 from .. import functional as F
-from ..errors import ParameterError, ShapeError
+from ..errors import ParameterError
+from ..functional.arguments import as_float
 from .layout import Layout, Ran
 from .module import Module, check_step_mode
 from .random import random_key
 from .running import running
+from .stateful import check_sequence
 
 
 class _Chain(Module):
@@ -86,11 +88,8 @@ class _OverTime(_Chain):
     def forward(self, x: Any) -> Any:
         if self.step_mode == "s":
             return self._run(x)
-        if x.ndim < 3:
-            raise ShapeError(
-                f"x has shape {x.shape}: {type(self).__name__} is in step mode 'm' and takes sequences "
-                "(T, N, *features). Add the axis of time, or call F.set_step_mode(net, 's')."
-            )
+        x = as_float(x, "x")
+        check_sequence(x, type(self).__name__, "(T, N, *features)", 3)
         return self._over_time(x)
 
     def _over_time(self, x_seq: Any) -> Any:

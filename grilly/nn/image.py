@@ -71,8 +71,8 @@ class Conv2d(Module):
     def extra_repr(self) -> str:
         shown = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
         usual = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
-        unusual = ((name, getattr(self, name)) for name, value in usual.items() if getattr(self, name) != value)
-        return ", ".join([shown, *(f"{name}={value}" for name, value in unusual)])
+        unusual = [f"{name}={getattr(self, name)}" for name, value in usual.items() if getattr(self, name) != value]
+        return ", ".join([shown, *unusual, *([] if self.bias else ["bias=False"])])
 
 
 class _Pool2d(Module):

@@ -6,15 +6,16 @@ out what it changed. So modules are written as if they simply held arrays, and y
 of a kernel.
 """
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 
-from ..errors import ParameterError
+from ..errors import GrillyError, ParameterError
 from ..runtime import Array, Device, default_device, put
 from .running import Running, running
 
@@ -135,19 +136,35 @@ class Layout:
 
     def run(self, variables: Variables, inputs: tuple, key: Any = None, forward: Callable | None = None) -> Ran:
         """The net as a pure function: `forward` on these arrays. The modules are left as they were."""
-        before = self.read()
-        current = Running(self.names, key)
-        token = running.set(current)
+        outer, current = running.get(), Running(self.names, key)
         try:
-            self.write(variables)
-            out = (forward or self.net.forward)(*inputs)
-            after = self.read()
-        finally:
-            self.write(before)
-            running.reset(token)
+            with self._holding(variables, current):
+                out = (forward or self.net.forward)(*inputs)
+                after = self.read()
+        except GrillyError as error:
+            self._say_where(error, current.failed, outer)
+            raise
         fired = {self.names[module]: counted for module, counted in current.fired.items()}
         started = {self.names[module]: state for module, state in current.started.items()}
         return Ran(out, after.states, after.buffers, fired, started)
+
+    @contextlib.contextmanager
+    def _holding(self, variables: Variables, current: Running) -> Iterator[None]:
+        """In it the modules hold these arrays."""
+        before, token = self.read(), running.set(current)
+        try:
+            self.write(variables)
+            yield
+        finally:
+            self.write(before)
+            running.reset(token)
+
+    def _say_where(self, error: GrillyError, failed: "Module | None", outer: Running | None) -> None:
+        """Adds to an error the layer that it happened in; in a net within a net, the outer one does."""
+        if outer is not None:
+            outer.failed = outer.failed or failed
+        elif failed is not None:
+            error.add_note(f'in layer "{self.names.get(id(failed), "?")}": {failed._line()}')
 
 
 def functional_call(

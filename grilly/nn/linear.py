@@ -65,6 +65,9 @@ class Flatten(Module):
     def forward(self, x: Any) -> Any:
         return F.flatten(x, self.start_dim)
 
+    def extra_repr(self) -> str:
+        return "" if self.start_dim == 1 else f"start_dim={self.start_dim}"
+
 
 class Dropout(Module):
     """In training, sets each element to zero with probability `p` and scales the others up, `F.dropout`.

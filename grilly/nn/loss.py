@@ -4,10 +4,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from .. import functional as F
 from ..errors import ShapeError
+from ..functional.arguments import as_float
 from ..runtime import Array, jit
+from .arrays import as_array
 
 
 class Loss:
@@ -35,9 +38,10 @@ class Loss:
         Raises:
             ShapeError: `grad_loss` is not one number, or `inputs` and `target` do not fit.
         """
-        if np.shape(grad_loss) != ():
+        grad_loss = as_array(grad_loss, "grad_loss")
+        if grad_loss.shape != ():
             raise ShapeError(
-                f"grad_loss has shape {np.shape(grad_loss)}: a 0-d array was expected, as the loss is. "
+                f"grad_loss has shape {grad_loss.shape}: a 0-d array was expected, as the loss is. "
                 "Give np.ones_like(loss)."
             )
         return self._gradient(grad_loss, inputs, self.checked(target, np.shape(inputs)))
@@ -47,7 +51,7 @@ class Loss:
         return target
 
     def _pulled_back(self, grad_loss: Any, inputs: Any, target: Any) -> Any:
-        value, vjp = jax.vjp(lambda inputs: self.function(inputs, target), inputs)
+        value, vjp = jax.vjp(lambda inputs: self.function(inputs, target), as_float(inputs, "inputs"))
         return vjp(jax.numpy.asarray(grad_loss, value.dtype))[0]
 
     def __repr__(self) -> str:
@@ -76,7 +80,7 @@ class CrossEntropyLoss(Loss):
     function = staticmethod(F.cross_entropy)
 
     def checked(self, target: Any, shape: tuple[int, ...]) -> Any:
-        on_device = isinstance(target, Array | jax.Array)
+        on_device = isinstance(target, Array | Tracer)
         return target if on_device or len(shape) != 2 else F.check_labels(target, shape[1])
 
 

@@ -1,6 +1,7 @@
 """`Module`: a tree of layers that hold arrays. What calling one does is in `calls`; no arithmetic here."""
 
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import jax
@@ -10,7 +11,7 @@ from ..errors import DataError, GrillyError, ParameterError
 from ..runtime import Array, Device, find_device
 from .calls import Calls
 from .parameter import Buffer, Parameter
-from .running import running
+from .running import Running, running
 
 
 class Module:
@@ -75,12 +76,23 @@ class Module:
         current = running.get()
         if current is None:
             return self.calls.forward(inputs)
+        self._refuse_stranger(current)
         try:
-            return self.forward(*inputs)
-        except GrillyError as error:
-            if not hasattr(error, "__notes__"):
-                error.add_note(f'in layer "{current.names.get(id(self), "?")}": {self._line()}')
+            with jax.named_scope(current.names.get(id(self), type(self).__name__).rpartition(".")[2]):
+                return self.forward(*inputs)
+        except GrillyError:
+            current.failed = current.failed or self
             raise
+
+    def _refuse_stranger(self, current: Running) -> None:
+        """Refuses to run, within a net that does not know this module, what the net would have to hold."""
+        if id(self) in current.names or not (self._held() or any(hasattr(m, "step_mode") for m in self.modules())):
+            return
+        raise ParameterError(
+            f"forward calls a {type(self).__name__} that is no attribute of a module: the net does not know its "
+            "parameters, and would never learn them. Set it as an attribute, self.name = module, in __init__; "
+            "several of them go into one nn.Sequential."
+        )
 
     def backward(self, grad: Any) -> Any:
         """Propagates a gradient back through the calls since the last `F.reset_net`, and adds to each
@@ -174,7 +186,8 @@ class Module:
             strict: Whether every name has to be there, and no other.
 
         Raises:
-            DataError: Names are missing or unexpected, or an array has the wrong shape; nothing was set then.
+            DataError: Names are missing or unexpected, or an array has the wrong shape or holds no numbers;
+                nothing was set then.
         """
         held = self._held()
         missing = [name for name in held if name not in state_dict] if strict else []
@@ -185,20 +198,33 @@ class Module:
             for name in held
             if name in shared and np.shape(state_dict[name]) != np.shape(held[name].data)
         ]
-        refuse_names("the net", missing, unexpected, wrong)
-        for name in shared:
-            old = held[name].data
-            held[name].data = np.array(state_dict[name], old.dtype)
+        arrays = {name: np.array(state_dict[name]) for name in shared}
+        strange = [f"{name} ({arrays[name].dtype})" for name in held if name in shared and _strange(arrays[name])]
+        refuse_names("the net", missing, unexpected, wrong, strange)
+        for name, array in arrays.items():
+            held[name].data = array.astype(held[name].data.dtype, copy=False)
 
     def _held(self) -> dict[str, Parameter | Buffer]:
         return dict(self.named_parameters()) | dict(self.named_buffers())
 
     def __getstate__(self) -> dict[str, Any]:
-        """For copies and pickles: without what belongs to this process."""
+        """For pickles: without what belongs to this process."""
         return {name: value for name, value in vars(self).items() if name not in ("_calls", "_device")}
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:
         vars(self).update(attributes)
+
+    def __copy__(self) -> Self:
+        return self._copied(self.__getstate__())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self._copied(copy.deepcopy(self.__getstate__(), memo))
+
+    def _copied(self, attributes: dict[str, Any]) -> Self:
+        """A module on the same device."""
+        copied = type(self).__new__(type(self))
+        vars(copied).update(attributes, _device=self._device)
+        return copied
 
     # Modes --------------------------------------------------------------------------------------------------
 
@@ -292,13 +318,19 @@ def check_step_mode(mode: str) -> None:
         )
 
 
-def refuse_names(taker: str, missing: list[str], unexpected: list[str], wrong: list[str]) -> None:
-    """Refuses a state dict whose names or shapes are others.
+def _strange(array: np.ndarray) -> bool:
+    return array.dtype.kind not in "fiub" and array.dtype != jax.numpy.bfloat16
+
+
+def refuse_names(
+    taker: str, missing: list[str], unexpected: list[str], wrong: list[str], strange: Sequence[str] = ()
+) -> None:
+    """Refuses a state dict whose names, shapes or kinds of values are others.
 
     Raises:
         DataError: It lists them.
     """
-    faults = {"missing": missing, "unexpected": unexpected, "of the wrong shape": wrong}
+    faults = {"missing": missing, "unexpected": unexpected, "of the wrong shape": wrong, "not of numbers": strange}
     if any(faults.values()):
         listed = "; ".join(f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names)
         raise DataError(

@@ -3,7 +3,7 @@
 from typing import Any
 
 import jax
-from jax import numpy as jnp
+import numpy as np
 
 from .. import functional as F
 from .parameter import Parameter
@@ -169,7 +169,7 @@ class ParametricLIFNode(_SpikingNode):
     @property
     def tau(self) -> float:
         """The membrane time constant as it is now, in time steps."""
-        return float(1 + jnp.exp(-jnp.asarray(self.w)))
+        return float(1 + np.exp(-np.asarray(self.w)))
 
     def step(self, x: jax.Array, state: jax.Array, params: F.PLIFParams) -> tuple[jax.Array, jax.Array]:
         return F.plif_step(

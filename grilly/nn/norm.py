@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import functional as F
 from ..errors import ShapeError
+from ..functional.arguments import as_float
 from .linear import check_size
 from .module import Module
 from .parameter import Buffer, Parameter
@@ -27,6 +28,7 @@ class _BatchNorm(Module):
         self.num_batches = Buffer(np.zeros((), np.int32))
 
     def forward(self, x: Any) -> Any:
+        x = as_float(x, "x")
         if x.ndim not in self.dims:
             raise ShapeError(
                 f"x has shape {x.shape}: {type(self).__name__} takes {self.takes}. "

@@ -14,10 +14,12 @@ class Running:
         key: The random key of this call, as `uint32[2]`; None where no module draws.
         fired: Of the modules that ran, by `id`: the sum of their output, and the time steps it is a sum over.
         started: The state that they started from.
+        failed: The innermost module whose `forward` raised one of grilly's errors.
     """
 
     def __init__(self, names: dict[int, str], key: Any = None) -> None:
         self.names, self.key = names, key
+        self.failed: Any = None
         self.fired: dict[int, tuple[Any, int]] = {}
         self.started: dict[int, Any] = {}
         self._draws = 0

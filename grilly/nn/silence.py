@@ -28,8 +28,10 @@ class Silence:
 
     def before(self, layout: Layout) -> dict[str, Any]:
         """What the next call counts on from."""
-        for name in layout.nodes.keys() - self._silent_for.keys():
-            self._silent_for[name] = put(np.float32(0), layout.device)
+        for name in layout.nodes:
+            steps = self._silent_for.get(name, np.float32(0))
+            if getattr(steps, "device", None) is not layout.device:
+                self._silent_for[name] = put(steps, layout.device)
         return {name: self._silent_for[name] for name in layout.nodes}
 
     def after(self, silent_for: dict[str, Any]) -> None:

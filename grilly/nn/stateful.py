@@ -69,11 +69,7 @@ class StatefulModule(Module):
         """The input of one step."""
         if self.step_mode == "s":
             return x
-        if x.ndim < 2:
-            raise ShapeError(
-                f"x has shape {x.shape}: {type(self).__name__} is in step mode 'm' and takes sequences (T, "
-                "N, *). Add the axis of time, or call F.set_step_mode(net, 's')."
-            )
+        check_sequence(x, type(self).__name__, "(T, N, *)", 2)
         return x[0]
 
     def _refuse_another_batch(self, x: jax.Array, state: Any) -> None:
@@ -91,3 +87,24 @@ class StatefulModule(Module):
             total = sum(jnp.sum(leaf) for leaf in jax.tree.leaves(out))
             before, counted = current.fired.get(id(self), (0.0, 0))
             current.fired[id(self)] = (before + total, counted + steps)
+
+
+def check_sequence(x: jax.Array, taker: str, shape: str, dims: int) -> None:
+    """Refuses what is no sequence.
+
+    Args:
+        x: The input of a module in step mode 'm'.
+        taker: That module's class.
+        shape: What it takes, in words.
+        dims: How many axes that has at least.
+
+    Raises:
+        ShapeError: It has fewer, or no time step.
+    """
+    if x.ndim < dims:
+        raise ShapeError(
+            f"x has shape {x.shape}: {taker} is in step mode 'm' and takes sequences {shape}. "
+            "Add the axis of time, or call F.set_step_mode(net, 's')."
+        )
+    if len(x) == 0:
+        raise ShapeError(f"x has shape {x.shape}: a sequence {shape} has at least one time step, T >= 1.")

@@ -9,13 +9,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from . import floats16
+from .floats16 import SHORT, U16
 from .ir import Aval
 from .spirv import Decoration, Ext, Module, Op, Storage, words
 from .target import Target
 
 U8, U32, F32, BOOL = (np.dtype(t) for t in (np.uint8, np.uint32, np.float32, np.bool_))
 # Float operations that a driver might otherwise fuse or reorder.
-EXACT = {Op.FAdd, Op.FSub, Op.FMul, Op.FDiv, Op.FNegate, Op.FRem}
+EXACT = {Op.FAdd, Op.FSub, Op.FMul, Op.FDiv, Op.FNegate}
+# ... and those whose result a 16-bit float cannot hold.
+ROUNDED = {Op.FAdd, Op.FSub, Op.FMul, Op.FDiv, Op.ConvertSToF, Op.ConvertUToF}
 WORKGROUP_ID, LOCAL_INVOCATION_ID = 26, 27
 
 
@@ -71,7 +75,7 @@ class Builder:
         self.target = target
         self.lanes = 1  # neighbouring elements an invocation computes: wide loads where it is 4
         self._avals = pointers
-        self._stored = [U8 if aval.dtype == BOOL else aval.dtype for aval in pointers]
+        self._stored = [_stored(aval.dtype) for aval in pointers]
         self._coherent = coherent
         self._scopes: list[dict[tuple, Ref]] = [{}]
         self._table = table
@@ -94,6 +98,8 @@ class Builder:
 
     def op(self, op: Op, dtype: np.dtype, *operands: Ref, exact: bool = True) -> Ref:
         """A pure instruction. Float arithmetic is never contracted, unless `exact` is false (products)."""
+        if dtype in SHORT and op in ROUNDED:
+            return self.as_float(self.op(op, F32, *operands, exact=exact), dtype)
         ids = tuple(operand.id for operand in operands)
 
         def write() -> int:
@@ -106,6 +112,8 @@ class Builder:
 
     def ext(self, instruction: Ext, dtype: np.dtype, *operands: Ref) -> Ref:
         """An instruction of GLSL.std.450."""
+        if dtype in SHORT and instruction == Ext.Sqrt:
+            return self.as_float(self.ext(instruction, F32, *operands), dtype)
         ids = tuple(operand.id for operand in operands)
 
         def write() -> int:
@@ -115,6 +123,12 @@ class Builder:
             return result
 
         return self.once(("ext", instruction, dtype, ids), dtype, write)
+
+    def as_float(self, x: Ref, dtype: np.dtype) -> Ref:
+        """A float in another float dtype, rounded where that one is shorter. See `floats16`."""
+        if dtype in SHORT and dtype != x.dtype:
+            x = floats16.rounded(self, x, dtype)
+        return Ref(x.id, dtype)
 
     def select(self, condition: Ref | bool, yes: Ref, no: Ref) -> Ref:
         if isinstance(condition, bool):
@@ -198,14 +212,12 @@ class Builder:
             value = self.once(key, stored, lambda: self._emit(Op.CompositeExtract, kind, vector.id, lane))
         else:
             value = self._loaded(pointer, index, 1)
-        if self._avals[pointer].dtype == BOOL:
-            return self.op(Op.INotEqual, BOOL, value, self.const(np.uint8(0)))
-        return value
+        return self.from_bits(value, self._avals[pointer].dtype)
 
     def store(self, pointer: int, index: Index, value: Ref) -> None:
         address = self._element(pointer, index, 1)
         stored = self._stored[pointer]
-        self.module.code += words(Op.Store, address, self._as_stored(value).id, 2, stored.itemsize)
+        self.module.code += words(Op.Store, address, self.to_bits(value).id, 2, stored.itemsize)
 
     def store_wide(self, pointer: int, base: Index, values: Sequence[Ref]) -> None:
         """Four neighbouring elements of four bytes; `base` is a multiple of four."""
@@ -217,7 +229,16 @@ class Builder:
         """Whether four neighbours of a buffer can be moved at once."""
         return self._stored[pointer].itemsize == 4 and self._avals[pointer].size % 4 == 0
 
-    def _as_stored(self, value: Ref) -> Ref:
+    def from_bits(self, stored: Ref, dtype: np.dtype) -> Ref:
+        """The number that a buffer holds: of booleans and 16-bit floats, it has another form than registers have."""
+        if dtype == BOOL:
+            return self.op(Op.INotEqual, BOOL, stored, self.const(np.uint8(0)))
+        return Ref(floats16.decoded(self, stored, dtype).id, dtype) if dtype in SHORT else stored
+
+    def to_bits(self, value: Ref) -> Ref:
+        """What a buffer holds of a number."""
+        if value.dtype in SHORT:
+            return floats16.encoded(self, value, value.dtype)
         if value.dtype != BOOL:
             return value
         return self.op(Op.Select, U8, value, self.const(np.uint8(1)), self.const(np.uint8(0)))
@@ -374,3 +395,8 @@ class Builder:
     def _label(self, label: int) -> None:
         self.module.code += words(Op.Label, label)
         self._block = label
+
+
+def _stored(dtype: np.dtype) -> np.dtype:
+    """What buffers hold of numbers of a dtype."""
+    return U8 if dtype == BOOL else U16 if dtype in SHORT else dtype

@@ -51,7 +51,6 @@ class Op(IntEnum):
     ConvertUToF = 112
     UConvert = 113
     SConvert = 114
-    FConvert = 115
     Bitcast = 124
     SNegate = 126
     FNegate = 127
@@ -65,8 +64,6 @@ class Op(IntEnum):
     SDiv = 135
     FDiv = 136
     UMod = 137
-    SRem = 138
-    FRem = 140
     LogicalEqual = 164
     LogicalNotEqual = 165
     LogicalOr = 166
@@ -117,6 +114,7 @@ class Ext(IntEnum):
     Ceil = 9
     Sqrt = 31
     Fma = 50
+    FindUMsb = 75
 
 
 class Storage(IntEnum):
@@ -141,7 +139,6 @@ class Decoration(IntEnum):
 
 CAPABILITY = {
     "Shader": 1,
-    "Float16": 9,
     "Float64": 10,
     "Int64": 11,
     "Int16": 22,
@@ -152,7 +149,6 @@ CAPABILITY = {
 }
 # What a scalar type needs before it may be declared.
 NEEDS = {
-    "float16": ("Float16", "StorageBuffer16BitAccess"),
     "int16": ("Int16", "StorageBuffer16BitAccess"),
     "uint16": ("Int16", "StorageBuffer16BitAccess"),
     "int8": ("Int8", "StorageBuffer8BitAccess"),
@@ -201,13 +197,13 @@ class Module:
         return self.known[name]
 
     def type(self, dtype: np.dtype) -> int:
-        """A scalar type."""
+        """A scalar type, in registers: shorter floats live there as float32."""
         for capability in NEEDS.get(dtype.name, ()):
             self.capabilities.setdefault(capability)
         if dtype.kind == "b":
             return self.declared(Op.TypeBool)
-        if dtype.kind == "f":
-            return self.declared(Op.TypeFloat, dtype.itemsize * 8)
+        if dtype.kind in "fV":
+            return self.declared(Op.TypeFloat, max(32, dtype.itemsize * 8))
         return self.declared(Op.TypeInt, dtype.itemsize * 8, int(dtype.kind == "i"))
 
     def vector(self, dtype: np.dtype, width: int) -> int:
@@ -218,6 +214,8 @@ class Module:
 
     def constant(self, value: np.ndarray) -> int:
         """A scalar constant, of `value`'s dtype."""
+        if value.dtype.kind in "fV" and value.dtype.itemsize == 2:
+            value = value.astype(np.float32)
         kind, name = self.type(value.dtype), (value.dtype.str, value.tobytes())
         if name not in self.known:
             result = self.known[name] = self.new()

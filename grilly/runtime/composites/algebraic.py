@@ -12,6 +12,20 @@ def square(x: jax.Array) -> jax.Array:
     return x * x
 
 
+def one_minus_square(x: jax.Array) -> jax.Array:
+    """`1 - x * x`, as accurate near 1 as elsewhere. A primitive from jax 0.11 on."""
+    one = jnp.ones_like(x)
+    return (one + x) * (one - x)
+
+
+def polynomial(x: jax.Array, *coefficients: jax.Array) -> jax.Array:
+    """Horner's rule, the lowest power first. A primitive from jax 0.12 on."""
+    total = coefficients[-1]
+    for coefficient in reversed(coefficients[:-1]):
+        total = total * x + coefficient
+    return jnp.broadcast_to(total, x.shape)
+
+
 def integer_pow(x: jax.Array, *, y: int) -> jax.Array:
     """`x ** y` by squaring, the low bits of y first, as JAX multiplies."""
     if y == 0:
@@ -32,4 +46,10 @@ def rsqrt(x: jax.Array) -> jax.Array:
     return 1 / lax.sqrt(x)
 
 
-composites: dict[str, Callable] = {"square": square, "integer_pow": integer_pow, "rsqrt": rsqrt}
+composites: dict[str, Callable] = {
+    "square": square,
+    "one_minus_square": one_minus_square,
+    "polynomial": polynomial,
+    "integer_pow": integer_pow,
+    "rsqrt": rsqrt,
+}

@@ -49,6 +49,11 @@ def _log_near_one(m: jax.Array, exponent: jax.Array) -> jax.Array:
     return m - 0.5 * square + tail + exponent * LN2_HIGH
 
 
+def log2(x: jax.Array) -> jax.Array:
+    """The binary logarithm, within 2 ulp. A primitive from jax 0.12 on."""
+    return log(x) * 1.4426950408889634
+
+
 def log1p(x: jax.Array) -> jax.Array:
     """`log(1 + x)`, within 2 ulp: a rational function near 0."""
     square = x * x
@@ -88,5 +93,12 @@ def logistic(x: jax.Array) -> jax.Array:
 
 composites: dict[str, Callable] = {
     name: in_float32(function)
-    for name, function in {"exp": exp, "log": log, "log1p": log1p, "tanh": tanh, "logistic": logistic}.items()
+    for name, function in {
+        "exp": exp,
+        "log": log,
+        "log2": log2,
+        "log1p": log1p,
+        "tanh": tanh,
+        "logistic": logistic,
+    }.items()
 }

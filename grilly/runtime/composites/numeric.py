@@ -1,4 +1,4 @@
-"""What the composites of real functions share: polynomials, and the bits of a float32."""
+"""What the composites of real functions share: polynomials, the bits of a float32, exact sums and products."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -31,6 +31,51 @@ def from_bits(bits: jax.Array) -> jax.Array:
 def with_sign_of(x: jax.Array, sign: jax.Array) -> jax.Array:
     """The magnitude of `x` with the sign of `sign`."""
     return from_bits((bits_of(x) & 0x7FFFFFFF) | (bits_of(sign) & -0x80000000))
+
+
+def top(x: jax.Array) -> jax.Array:
+    """The upper 12 bits of a significand: the product of two such numbers is exact."""
+    return from_bits(bits_of(x) & -0x1000)
+
+
+def exact_sum(x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """`x + y` as a float32 and what its rounding left out (D. Knuth)."""
+    total = x + y
+    part = total - x
+    return total, (x - (total - part)) + (y - part)
+
+
+def exact_product(x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """`x * y` as a float32 and what its rounding left out (T. J. Dekker)."""
+    product, x_high, y_high = x * y, top(x), top(y)
+    x_low, y_low = x - x_high, y - y_high
+    return product, ((x_high * y_high - product) + x_high * y_low + x_low * y_high) + x_low * y_low
+
+
+def exact_root(x: jax.Array, low: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """`sqrt(x + low)` in two floats, for a positive x."""
+    root = lax.sqrt(x)
+    square, rest = exact_product(root, root)
+    return root, ((x - square) - rest + low) / (root + root)
+
+
+def two_to(n: jax.Array) -> jax.Array:
+    """`2 ** n`, for n from -126 to 127."""
+    return from_bits((n + 127) << 23)
+
+
+def scaled(x: jax.Array, n: jax.Array) -> jax.Array:
+    """`x * 2 ** n`, in two steps, for n from -252 to 254."""
+    half = n >> 1
+    return x * two_to(half) * two_to(n - half)
+
+
+def high_product(x: jax.Array, y: jax.Array) -> jax.Array:
+    """The upper 32 bits of the product of two uint32."""
+    x_high, x_low, y_high, y_low = x >> 16, x & 0xFFFF, y >> 16, y & 0xFFFF
+    middle = x_high * y_low + (x_low * y_low >> 16)  # at most (2 ** 16 - 1) * 2 ** 16: no carry
+    other = x_low * y_high + (middle & 0xFFFF)
+    return x_high * y_high + (middle >> 16) + (other >> 16)
 
 
 def in_float32(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:

@@ -8,14 +8,13 @@ from collections.abc import Callable
 import jax
 from jax import numpy as jnp
 
-from .numeric import bits_of, from_bits, in_float32, polynomial
+from .numeric import bits_of, from_bits, in_float32, polynomial, scaled, top
 
 # In two parts, of which the first has few enough bits to be multiplied exactly.
 LN2 = 0.69314718055994531
 SQRT_2 = 1.41421356237309505
 THIRD_HIGH, THIRD_LOW = 0.9619140625, -1.1736857402e-4  # 2 / (3 ln 2)
 SERIES = (2.0697501302e-1, 2.3066075146e-1, 2.7272811532e-1, 3.3333334327e-1, 4.2857143283e-1, 6.0000002384e-1)
-TOP_BITS = -0x1000  # the upper 12 bits of a significand: the product of two such numbers is exact
 
 
 def power(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -37,14 +36,12 @@ def power(x: jax.Array, y: jax.Array) -> jax.Array:
 def _power_of_positive(x: jax.Array, y: jax.Array) -> jax.Array:
     high, low = _log2(x)
     y = jnp.clip(y, -1e10, 1e10)  # of any x but 1, such a power is 0 or infinite already
-    y_high = _top(y)
+    y_high = top(y)
     small = (y - y_high) * high + y * low
     large = y_high * high
     exponent = jnp.clip(jnp.floor(large + small + 0.5), -252.0, 252.0)
     rest = jnp.clip((large - exponent) + small, -1.0, 1.0)
-    n = exponent.astype(jnp.int32)
-    half = n >> 1
-    return _exp2_near_zero(rest) * _two_to(half) * _two_to(n - half)
+    return scaled(exp2_near_zero(rest), exponent.astype(jnp.int32))
 
 
 def _log2(x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -56,36 +53,28 @@ def _log2(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     exponent = (((bits >> 23) - 127) + large.astype(jnp.int32)).astype(jnp.float32)
     above, below = fraction - 1.0, fraction + 1.0
     s = above / below
-    s_high, below_high = _top(s), _top(below)
+    s_high, below_high = top(s), top(below)
     below_low = fraction - (below_high - 1.0)
     s_low = ((above - s_high * below_high) - s_high * below_low) / below
     square = s * s
     tail = square * square * polynomial(square, *SERIES) + s_low * (s_high + s)
     square = s_high * s_high
-    sum_high = _top(3.0 + square + tail)
+    sum_high = top(3.0 + square + tail)
     sum_low = tail - ((sum_high - 3.0) - square)
     large_part, small_part = s_high * sum_high, s_low * sum_high + sum_low * s
-    high = _top(large_part + small_part)
+    high = top(large_part + small_part)
     low = small_part - (high - large_part)
     log_high = THIRD_HIGH * high
     log_low = THIRD_LOW * high + low * (THIRD_HIGH + THIRD_LOW)
-    total = _top(log_high + log_low + exponent)
+    total = top(log_high + log_low + exponent)
     return total, log_low - ((total - exponent) - log_high)
 
 
-def _exp2_near_zero(x: jax.Array) -> jax.Array:
+def exp2_near_zero(x: jax.Array) -> jax.Array:
     """`2 ** x` for x between -1/2 and 1/2."""
     x = x * LN2
     tail = polynomial(x, 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5)
     return tail * (x * x) + x + 1.0
-
-
-def _two_to(n: jax.Array) -> jax.Array:
-    return from_bits((n + 127) << 23)
-
-
-def _top(x: jax.Array) -> jax.Array:
-    return from_bits(bits_of(x) & TOP_BITS)
 
 
 composites: dict[str, Callable] = {"pow": in_float32(power)}

@@ -22,8 +22,7 @@ def divided(b: Builder, x: Ref, y: Ref) -> Ref:
     if b.target.exact_division:
         return b.op(Op.FDiv, x.dtype, x, y)
     if x.dtype != F32:  # of numbers this short, the quotient rounded twice is the quotient rounded once
-        wide = divided(b, b.op(Op.FConvert, F32, x), b.op(Op.FConvert, F32, y))
-        return b.op(Op.FConvert, x.dtype, wide)
+        return b.as_float(divided(b, b.as_float(x, F32), b.as_float(y, F32)), x.dtype)
     plain = b.both(_between(b, y, NARROW), b.op(Op.LogicalOr, BOOL, _between(b, x, WIDE), _is_zero(b, x)))
     return b.chosen(plain, lambda: _quotient(b, x, y), lambda: _scaled_quotient(b, x, y))
 
@@ -33,7 +32,7 @@ def square_root(b: Builder, x: Ref) -> Ref:
     if b.target.exact_division:
         return b.ext(Ext.Sqrt, x.dtype, x)
     if x.dtype != F32:
-        return b.op(Op.FConvert, x.dtype, square_root(b, b.op(Op.FConvert, F32, x)))
+        return b.as_float(square_root(b, b.as_float(x, F32)), x.dtype)
     plain = b.op(Op.LogicalOr, BOOL, _between(b, x, WIDE), _is_zero(b, x))
     return b.chosen(plain, lambda: _root(b, x), lambda: _scaled_root(b, x))
 

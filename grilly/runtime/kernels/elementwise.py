@@ -4,10 +4,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..builder import BOOL, U32, Builder, Ref
+from ..builder import BOOL, F32, U32, Builder, Ref
+from ..floats16 import SHORT, U16
 from ..ir import Equation
 from ..spirv import Ext, Op
+from . import integers
 from .division import divided, square_root
+from .remainder import float_remainder
 
 Rule = Callable[[Builder, Equation, Sequence[Ref]], Ref]
 rules: dict[str, Rule] = {}
@@ -41,15 +44,27 @@ rules["mul"] = _by_kind(f=Op.FMul, i=Op.IMul, u=Op.IMul, b=Op.LogicalAnd)
 rules["neg"] = _by_kind(f=Op.FNegate, i=Op.SNegate, u=Op.SNegate)
 rules["eq"] = _by_kind(f=Op.FOrdEqual, i=Op.IEqual, u=Op.IEqual, b=Op.LogicalEqual)
 rules["ne"] = _by_kind(f=Op.FUnordNotEqual, i=Op.INotEqual, u=Op.INotEqual, b=Op.LogicalNotEqual)
-rules["lt"] = _by_kind(f=Op.FOrdLessThan, i=Op.SLessThan, u=Op.ULessThan)
-rules["le"] = _by_kind(f=Op.FOrdLessThanEqual, i=Op.SLessThanEqual, u=Op.ULessThanEqual)
-rules["gt"] = _by_kind(f=Op.FOrdGreaterThan, i=Op.SGreaterThan, u=Op.UGreaterThan)
-rules["ge"] = _by_kind(f=Op.FOrdGreaterThanEqual, i=Op.SGreaterThanEqual, u=Op.UGreaterThanEqual)
+ORDERS = {
+    "lt": _by_kind(f=Op.FOrdLessThan, i=Op.SLessThan, u=Op.ULessThan),
+    "le": _by_kind(f=Op.FOrdLessThanEqual, i=Op.SLessThanEqual, u=Op.ULessThanEqual),
+    "gt": _by_kind(f=Op.FOrdGreaterThan, i=Op.SGreaterThan, u=Op.UGreaterThan),
+    "ge": _by_kind(f=Op.FOrdGreaterThanEqual, i=Op.SGreaterThanEqual, u=Op.UGreaterThanEqual),
+}
+
+
+@rule(*ORDERS)
+def _ordered(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
+    """Of booleans, True is the larger."""
+    numbers = [converted(b, x, U32) if x.dtype == BOOL else x for x in args]
+    return ORDERS[eqn.primitive](b, eqn, numbers)
+
+
 rules["and"] = _by_kind(i=Op.BitwiseAnd, u=Op.BitwiseAnd, b=Op.LogicalAnd)
 rules["or"] = _by_kind(i=Op.BitwiseOr, u=Op.BitwiseOr, b=Op.LogicalOr)
 rules["xor"] = _by_kind(i=Op.BitwiseXor, u=Op.BitwiseXor, b=Op.LogicalNotEqual)
 rules["not"] = _by_kind(i=Op.Not, u=Op.Not, b=Op.LogicalNot)
-rules["population_count"] = _by_kind(i=Op.BitCount, u=Op.BitCount)
+rules["population_count"] = lambda b, eqn, args: integers.count_ones(b, args[0])
+rules["clz"] = lambda b, eqn, args: integers.leading_zeros(b, args[0])
 
 
 @rule("copy")
@@ -59,20 +74,14 @@ def _copy(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
 
 @rule("div")
 def _div(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
-    kind = kind_of(args[0].dtype)
-    if kind == "f":
-        return divided(b, args[0], args[1])
-    return b.op(Op.SDiv if kind == "i" else Op.UDiv, args[0].dtype, *args)
+    divide = divided if kind_of(args[0].dtype) == "f" else integers.quotient
+    return divide(b, args[0], args[1])
 
 
 @rule("rem")
 def _rem(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
-    """Of the dividend's sign. SPIR-V leaves that of negative integers to the driver."""
-    x, y = args
-    if kind_of(x.dtype) != "i":
-        return b.op(Op.FRem if kind_of(x.dtype) == "f" else Op.UMod, x.dtype, x, y)
-    whole = b.op(Op.IMul, x.dtype, b.op(Op.SDiv, x.dtype, x, y), y)
-    return b.op(Op.ISub, x.dtype, x, whole)
+    divide = float_remainder if kind_of(args[0].dtype) == "f" else integers.remainder
+    return divide(b, args[0], args[1])
 
 
 @rule("sqrt")
@@ -138,21 +147,7 @@ def _select_n(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
 
 
 def _shift(op: Op) -> Rule:
-    """A shift by the width or more gives 0, or the sign: SPIR-V leaves it undefined."""
-
-    def apply(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
-        x, amount = args
-        bits = x.dtype.itemsize * 8
-        unsigned = np.dtype(f"uint{bits}")
-        count = amount if amount.dtype == unsigned else b.op(Op.Bitcast, unsigned, amount)
-        inside = b.op(Op.ULessThan, BOOL, count, b.const(unsigned.type(bits)))
-        last = b.const(x.dtype.type(bits - 1))
-        shifted = b.op(op, x.dtype, x, b.select(inside, amount, last))
-        if op is Op.ShiftRightArithmetic:
-            return shifted
-        return b.select(inside, shifted, b.const(x.dtype.type(0)))
-
-    return apply
+    return lambda b, eqn, args: integers.shift(b, op, args[0], args[1])
 
 
 rules["shift_left"] = _shift(Op.ShiftLeftLogical)
@@ -162,8 +157,13 @@ rules["shift_right_arithmetic"] = _shift(Op.ShiftRightArithmetic)
 
 @rule("bitcast_convert_type")
 def _bitcast(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
-    dtype = eqn.outputs[0].dtype
-    return args[0] if dtype == args[0].dtype else b.op(Op.Bitcast, dtype, args[0])
+    x, dtype = args[0], eqn.outputs[0].dtype
+    if x.dtype == dtype:
+        return x
+    bits = b.to_bits(x) if x.dtype in SHORT else x
+    if dtype in SHORT:
+        return b.from_bits(bits if bits.dtype == U16 else b.op(Op.Bitcast, U16, bits), dtype)
+    return bits if bits.dtype == dtype else b.op(Op.Bitcast, dtype, bits)
 
 
 @rule("convert_element_type")
@@ -182,7 +182,7 @@ def converted(b: Builder, x: Ref, dtype: np.dtype) -> Ref:
         return b.op(op, BOOL, x, b.const(x.dtype.type(0)))
     pair = kind_of(x.dtype) + kind_of(dtype)
     if pair == "ff":
-        return b.op(Op.FConvert, dtype, x)
+        return b.as_float(x, dtype)
     if pair in ("if", "uf"):
         return b.op(Op.ConvertSToF if pair == "if" else Op.ConvertUToF, dtype, x)
     if pair in ("fi", "fu"):
@@ -192,7 +192,7 @@ def converted(b: Builder, x: Ref, dtype: np.dtype) -> Ref:
 
 def _truncated(b: Builder, x: Ref, dtype: np.dtype) -> Ref:
     """A float as an integer: the nearest there is where it is too large, 0 for NaN, as XLA has it."""
-    info = np.iinfo(dtype)
+    x, info = b.as_float(x, F32), np.iinfo(dtype)
     above = b.op(Op.FOrdGreaterThanEqual, BOOL, x, b.const(x.dtype.type(float(info.max + 1))))
     below = b.op(Op.FOrdLessThan, BOOL, x, b.const(x.dtype.type(info.min)))
     strange = b.op(Op.LogicalOr, BOOL, b.op(Op.LogicalOr, BOOL, above, below), b.op(Op.FUnordNotEqual, BOOL, x, x))

@@ -33,11 +33,21 @@ def is_pointwise(scan: ScanParams) -> bool:
     carries = scan.body.inputs[scan.consts : scan.consts + scan.carries]
     if any(value.size not in (1, size) for value in carries):
         return False
-    return all(_keeps_place(scan, atom, set(carries), set()) for atom in scan.body.outputs)
+    carried = _of_carries(scan, carries)
+    return all(_keeps_place(scan, atom, carried, set()) for atom in scan.body.outputs)
 
 
-def _keeps_place(scan: ScanParams, atom: Atom, carries: set[Value], seen: set[Value]) -> bool:
-    """Whether every path from a value back to a carry of full size keeps the place."""
+def _of_carries(scan: ScanParams, carries: Sequence[Value]) -> set[Value]:
+    """The values of a step that depend on its carry."""
+    found = set(carries)
+    for eqn in scan.body.equations:
+        if any(operand in found for operand in eqn.inputs if isinstance(operand, Value)):
+            found.update(eqn.outputs)
+    return found
+
+
+def _keeps_place(scan: ScanParams, atom: Atom, carried: set[Value], seen: set[Value]) -> bool:
+    """Whether every path from a value back to a carry of full size keeps the place; `carried` depend on one."""
     if not isinstance(atom, Value) or atom in seen or atom not in scan.body.producer:
         return True
     seen.add(atom)
@@ -49,16 +59,9 @@ def _keeps_place(scan: ScanParams, atom: Atom, carries: set[Value], seen: set[Va
     )
     for operand in inner.inputs:
         moved = not keeps or operand.size not in (1, atom.size)
-        if moved and operand.size > 1 and _reads_carry(scan, operand, carries):
+        if moved and operand.size > 1 and operand in carried:
             return False
-    return all(_keeps_place(scan, operand, carries, seen) for operand in inner.inputs)
-
-
-def _reads_carry(scan: ScanParams, atom: Atom, carries: set[Value]) -> bool:
-    if atom in carries:
-        return True
-    producer = scan.body.producer.get(atom) if isinstance(atom, Value) else None
-    return producer is not None and any(_reads_carry(scan, operand, carries) for operand in producer.inputs)
+    return all(_keeps_place(scan, operand, carried, seen) for operand in inner.inputs)
 
 
 def groups(task: Task) -> int:

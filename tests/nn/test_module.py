@@ -1,0 +1,367 @@
+"""`Module`: what it finds of itself, saves, moves, copies and shows; and modules of the user's own."""
+
+import copy
+import pickle
+
+import jax
+import numpy as np
+import pytest
+
+import grilly
+from grilly import DataError, ParameterError, nn
+from grilly import functional as F
+
+from .nets import C, D, N, T, dyadic, mlp, raises, spikes
+
+X = spikes(T, N, D)
+GRAD = dyadic(T, N, C)
+
+
+def trained(place, seed=0):
+    """A net with gradients, running statistics, and neurons in the middle of a sequence."""
+    grilly.seed(seed)
+    net = nn.Sequential(
+        nn.SeqToANNContainer(nn.Linear(D, 5), nn.BatchNorm1d(5)), nn.ParametricLIFNode(step_mode="m"),
+        nn.SeqToANNContainer(nn.Linear(5, C)), nn.IFNode(v_reset=None, step_mode="m"),
+    ).to(place)  # fmt: skip
+    net(X)
+    net.backward(GRAD)
+    F.detach_net(net)
+    return net
+
+
+# What is found ---------------------------------------------------------------------------------------------------
+
+
+def test_parameters_are_what_is_learned_and_never_a_threshold(place):
+    net = trained(place)
+    names = ["0.0.weight", "0.0.bias", "0.1.weight", "0.1.bias", "1.w", "2.0.weight", "2.0.bias"]
+    shapes = [(5, D), (5,), (5,), (5,), (), (C, 5), (C,)]
+
+    assert [name for name, _ in net.named_parameters()] == names
+    assert [p.shape for p in net.parameters()] == shapes
+    assert [p.grad.shape for p in net.parameters()] == shapes
+    assert [name for name, _ in net.named_buffers()] == ["0.1.running_mean", "0.1.running_var", "0.1.num_batches"]
+    assert [name for name, _ in net.named_modules()] == ["", "0", "0.0", "0.1", "1", "2", "2.0", "3"]
+    assert list(net.children()) == [net[0], net[1], net[2], net[3]]
+
+
+def test_a_shared_module_is_counted_once_and_learns_from_both_places(place):
+    layer = nn.Linear(3, 3, bias=False, init=lambda key, shape: 2 * np.eye(3))
+    net = nn.Sequential(layer, nn.Flatten(), layer).to(place)
+    assert len(net) == 3
+    assert [name for name, _ in net.named_parameters()] == ["0.weight"]
+
+    x = np.array([[1.0, 2.0, 3.0]], np.float32)
+    np.testing.assert_array_equal(net(x), 4 * x)
+    g = np.array([[1.0, 0.0, -1.0]], np.float32)
+    np.testing.assert_array_equal(net.backward(g), 4 * g)
+    np.testing.assert_array_equal(layer.weight.grad, 2 * (2 * g.T @ x))  # of y = W W x, at W = 2
+
+
+def test_a_parameter_that_is_not_learned_gets_no_gradient(place):
+    net = mlp().to(place)
+    net[0][0].weight.requires_grad = False
+    net(X)
+    net.backward(GRAD)
+    assert net[0][0].weight.grad is None
+    assert net[2][0].weight.grad is not None
+
+
+def test_train_and_eval_reach_every_module():
+    net = mlp()
+    assert net.eval() is net
+    assert not any(module.training for module in net.modules())
+    assert net.train() is net
+    assert all(module.training for module in net.modules())
+
+
+def test_zero_grad_forgets_gradients(place):
+    net = trained(place)
+    net.zero_grad()
+    assert [p.grad for p in net.parameters()] == [None] * 7
+
+
+# Saving ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_state_dict_brings_the_outputs_back_and_holds_no_membrane(place):
+    net = trained(place)
+    saved = net.state_dict()
+    assert list(saved) == [n for n, _ in net.named_parameters()] + [n for n, _ in net.named_buffers()]
+    assert all(type(array) is np.ndarray for array in saved.values())
+    F.reset_net(net)
+    expected = np.asarray(net.eval()(X))
+
+    other = trained(place, seed=1)
+    F.reset_net(other)
+    assert np.any(np.asarray(other[0][0].weight.data) != saved["0.0.weight"])
+    other.load_state_dict(saved)
+
+    np.testing.assert_array_equal(other.eval()(X), expected)
+    for name, array in other.state_dict().items():
+        np.testing.assert_array_equal(array, saved[name])
+        assert array.dtype == saved[name].dtype
+
+
+def test_a_state_dict_is_a_copy_both_ways(place):
+    net = mlp().to(place)
+    saved = net.state_dict()
+    saved["0.0.bias"][:] = 7
+    np.testing.assert_array_equal(net[0][0].bias.data, np.zeros(5))
+    net.load_state_dict(saved)
+    saved["0.0.bias"][:] = 8
+    np.testing.assert_array_equal(net[0][0].bias.data, np.full(5, 7))
+
+
+def test_a_state_dict_that_does_not_fit_sets_nothing(place):
+    net = mlp().to(place)
+    before = net.state_dict()
+    wrong = {name: array + 1 for name, array in before.items()}
+    wrong["2.0.weight"] = np.zeros((3, 5))
+    wrong["4.weight"] = wrong.pop("0.0.bias")
+    said = (
+        "this state dict does not fit the net; missing: 0.0.bias; unexpected: 4.weight; "
+        "of the wrong shape: 2.0.weight (3, 5) instead of (2, 5). Load one that was saved from the same structure."
+    )
+    with raises(DataError, said):
+        net.load_state_dict(wrong)
+    said = (
+        "this state dict does not fit the net; of the wrong shape: 2.0.weight (3, 5) instead of (2, 5). "
+        "Load one that was saved from the same structure."
+    )
+    with raises(DataError, said):
+        net.load_state_dict(wrong, strict=False)
+    wrong = before | {"0.0.weight": np.full((5, D), "heavy"), "0.0.bias": before["0.0.bias"] + 1}
+    said = (
+        "this state dict does not fit the net; not of numbers: 0.0.weight (<U5). "
+        "Load one that was saved from the same structure."
+    )
+    with raises(DataError, said):
+        net.load_state_dict(wrong)
+    for name, array in net.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_part_of_a_state_dict_can_be_loaded():
+    net = mlp()
+    before = net.state_dict()
+    net.load_state_dict({"0.0.bias": np.arange(5), "elsewhere": np.zeros(1)}, strict=False)
+    np.testing.assert_array_equal(net[0][0].bias.data, np.arange(5))
+    np.testing.assert_array_equal(net[2][0].weight.data, before["2.0.weight"])
+
+
+# Moving and copying --------------------------------------------------------------------------------------------------
+
+
+def everything(net):
+    """All arrays of a net: parameters, gradients, buffers, states."""
+    held = [a for p in net.parameters() for a in (p.data, p.grad)] + [b.data for _, b in net.named_buffers()]
+    return held + [m._state for m in net.modules() if m._state is not None]
+
+
+def test_to_moves_parameters_gradients_buffers_and_states(place, place_device, device):
+    net, stayed = trained(place), trained(place)
+    target = device if place == "cpu" else grilly.put(0.0, "cpu").device
+
+    assert net.to(target) is net
+    assert all(array.device is target for array in everything(net))
+    assert all(array.device is place_device for array in everything(stayed))
+    for moved, kept in zip(everything(net), everything(stayed), strict=True):
+        np.testing.assert_array_equal(moved, kept)
+    np.testing.assert_allclose(net(X), stayed(X))  # both in the middle of the sequence
+    np.testing.assert_allclose(net.backward(GRAD), stayed.backward(GRAD), rtol=1e-5, atol=1e-6)
+
+
+def test_a_net_without_parameters_stays_where_it_was_moved(place, place_device):
+    net = nn.Sequential(nn.ReLU(), nn.IFNode()).to(place)
+    assert net(X[0]).device is place_device
+    assert copy.deepcopy(net)(X[0]).device is place_device
+
+
+def copied_by_pickle(net):
+    return pickle.loads(pickle.dumps(net))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, copied_by_pickle])
+def test_copies_go_on_by_themselves(copied, place):
+    net, stayed = trained(place), trained(place)
+    other = copied(net)
+    if copied is copied_by_pickle:
+        other.to(place)
+    expected = np.asarray(stayed(X))
+
+    np.testing.assert_array_equal(other(X), expected)
+    other.backward(GRAD)
+    grilly.optim.SGD(other.parameters(), lr=0.1).step()
+
+    np.testing.assert_array_equal(net(X), expected)  # what was done to the copy did nothing to it
+    for ours, theirs in zip(net.parameters(), stayed.parameters(), strict=True):
+        np.testing.assert_array_equal(ours.data, theirs.data)
+        np.testing.assert_array_equal(ours.grad, theirs.grad)
+    assert repr(other[3]) == repr(net[3])
+
+
+def test_a_shallow_copy_shares_its_layers(place):
+    net = mlp().to(place)
+    other = copy.copy(net)
+    assert other[0] is net[0]
+    np.testing.assert_array_equal(other.eval()(X), net(X))
+
+
+# Text ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_pages_net_prints_as_a_tree():
+    net = nn.Sequential(
+        nn.SeqToANNContainer(nn.Linear(784, 256)), nn.LIFNode(tau=2.0, step_mode="m"),
+        nn.SeqToANNContainer(nn.Linear(256, 10)), nn.LIFNode(tau=2.0, step_mode="m"),
+    )  # fmt: skip
+    lif = "LIFNode(tau=2.0, decay_input=False, v_threshold=1.0, v_reset=0.0, step_mode='m')"
+    assert repr(net) == (
+        "Sequential(\n"
+        "  (0): SeqToANNContainer(\n"
+        "    (0): Linear(784, 256)\n"
+        "  )\n"
+        f"  (1): {lif}\n"
+        "  (2): SeqToANNContainer(\n"
+        "    (0): Linear(256, 10)\n"
+        "  )\n"
+        f"  (3): {lif}\n"
+        ")"
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        (lambda: nn.Linear(3, 2, bias=False), "Linear(3, 2, bias=False)"),
+        (lambda: nn.Conv2d(4, 8, 3), "Conv2d(4, 8, kernel_size=(3, 3))"),
+        (
+            lambda: nn.Conv2d(4, 8, (3, 1), stride=2, padding=(1, 0), dilation=2, groups=4, bias=False),
+            "Conv2d(4, 8, kernel_size=(3, 1), stride=(2, 2), padding=(1, 0), dilation=(2, 2), groups=4, bias=False)",
+        ),
+        (lambda: nn.BatchNorm2d(8), "BatchNorm2d(8, eps=1e-05, momentum=0.1)"),
+        (lambda: nn.MaxPool2d(2), "MaxPool2d(kernel_size=(2, 2), stride=(2, 2))"),
+        (lambda: nn.AvgPool2d(3, 1, 1), "AvgPool2d(kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))"),
+        (lambda: nn.ReLU(), "ReLU()"),
+        (lambda: nn.Flatten(), "Flatten()"),
+        (lambda: nn.Flatten(2), "Flatten(start_dim=2)"),
+        (lambda: nn.Dropout(0.2), "Dropout(p=0.2)"),
+        (lambda: nn.IFNode(v_reset=None), "IFNode(v_threshold=1.0, v_reset=None, step_mode='s')"),
+        (
+            lambda: nn.ParametricLIFNode(init_tau=3.0),
+            "ParametricLIFNode(tau=3.0, decay_input=False, v_threshold=1.0, v_reset=0.0, step_mode='s')",
+        ),
+        (lambda: nn.CrossEntropyLoss(), "CrossEntropyLoss()"),
+        (lambda: nn.Linear(3, 2).weight, "Parameter(weight, shape=(2, 3))"),
+        (lambda: nn.BatchNorm1d(4).running_var, "Buffer(shape=(4,))"),
+    ],
+)
+def test_a_layer_prints_as_a_line(module, line):
+    assert repr(module()) == line
+
+
+# Modules of the user's own -----------------------------------------------------------------------------------------
+
+
+class Residual(nn.Module):
+    """A skip around a layer and a pure function."""
+
+    def __init__(self, features):
+        self.inner = nn.Linear(features, features)
+        self.scale = nn.Parameter([0.5])
+
+    def forward(self, x):
+        return x + F.relu(self.inner(x)) * self.scale.data
+
+
+class Nested(nn.Module):
+    """A module of the user's in another, and neurons beside functions of jax.numpy."""
+
+    def __init__(self):
+        self.block = nn.SeqToANNContainer(Residual(D))
+        self.neuron = nn.LIFNode(step_mode="m")
+        self.readout = nn.SeqToANNContainer(nn.Linear(D, C))
+
+    def forward(self, x_seq):
+        return self.readout(self.neuron(self.block(x_seq)) + x_seq)
+
+
+def test_a_skip_has_its_gradient(place):
+    net = Residual(D).to(place)
+    x, g = dyadic(N, D), dyadic(N, D, seed=1)
+    w, b = (np.asarray(p.data, np.float64) for p in (net.inner.weight, net.inner.bias))
+    h = x @ w.T + b
+    assert [name for name, _ in net.named_parameters()] == ["scale", "inner.weight", "inner.bias"]
+
+    np.testing.assert_allclose(net(x), x + np.maximum(h, 0) * 0.5, rtol=1e-6, atol=1e-6)
+    by_x = net.backward(g)
+
+    by_h = g * 0.5 * (h > 0)
+    np.testing.assert_allclose(by_x, g + by_h @ w, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(net.inner.weight.grad, by_h.T @ x, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(net.scale.grad, [np.sum(g * np.maximum(h, 0))], rtol=1e-5)
+
+
+def test_modules_of_your_own_nest(place):
+    net = Nested().to(place)
+    weights = {name: np.asarray(p.data) for name, p in net.named_parameters()}
+
+    def pure(weights, x):
+        return nn.functional_call(net, weights, x)[0]
+
+    expected, vjp = jax.vjp(pure, weights, X)
+    by_weights, by_x = vjp(jax.numpy.asarray(GRAD))
+
+    np.testing.assert_allclose(net(X), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(net.backward(GRAD), by_x, rtol=1e-5, atol=1e-5)
+    for name, parameter in net.named_parameters():
+        np.testing.assert_allclose(parameter.grad, by_weights[name], rtol=1e-5, atol=1e-5)
+    assert repr(net).splitlines()[:3] == ["Nested(", "  (block): SeqToANNContainer(", "    (0): Residual("]
+
+
+def test_setting_an_attribute_is_seen_by_the_next_call(place):
+    class Scaled(nn.Module):
+        def __init__(self):
+            self.factor = 2.0
+
+        def forward(self, x):
+            return x * self.factor
+
+    net = Scaled().to(place)
+    np.testing.assert_array_equal(net(X), 2 * X)
+    net.factor = 3.0
+    np.testing.assert_array_equal(net(X), 3 * X)
+
+
+def test_a_module_without_a_forward_says_so():
+    class Empty(nn.Module):
+        pass
+
+    class Half(nn.StatefulModule):
+        pass
+
+    with raises(NotImplementedError, "Empty has no method forward: write forward(self, x)."):
+        Empty()(X)
+    with raises(NotImplementedError, "Half has no method initial_state: write it, and step."):
+        Half()(X)
+
+
+def test_layers_hidden_in_a_list_are_refused():
+    class Hidden(nn.Module):
+        def __init__(self):
+            self.layers = [nn.ReLU(), nn.Linear(D, C)]
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = layer(x)
+            return x
+
+    said = (
+        "forward calls a Linear that is no attribute of a module: the net does not know its parameters, and would "
+        "never learn them. Set it as an attribute, self.name = module, in __init__; several of them go into one "
+        "nn.Sequential."
+    )
+    with raises(ParameterError, said):
+        Hidden()(X)
