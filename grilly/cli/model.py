@@ -1,5 +1,6 @@
 """The networks that `grilly train` offers. Images go in as a constant current, output spikes come out."""
 
+import functools
 from collections.abc import Callable
 
 from .. import functional as F
@@ -11,7 +12,9 @@ NEURONS: dict[str, Callable[[], nn.Module]] = {
     "lif": lambda: nn.LIFNode(tau=2.0, step_mode="m"),
     "plif": lambda: nn.ParametricLIFNode(init_tau=2.0, step_mode="m"),
 }
-HIDDEN, CHANNELS, CLASSES = 256, 32, 10
+HIDDEN, CHANNELS, CONV_HIDDEN, CLASSES = 256, 32, 128, 10
+# Of the convolutional net's large layer: many pooled spikes arrive at once, so the default start would be too wide.
+NARROW = functools.partial(nn.scaled_normal, gain=1.0)
 
 
 class Constant(nn.Module):
@@ -54,7 +57,11 @@ def _conv(settings: Settings, image_shape: tuple[int, int, int]) -> nn.Module:
         nn.SeqToANNContainer(nn.MaxPool2d(2, 2), nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1), nn.BatchNorm2d(CHANNELS)),
         spiking(),
         nn.SeqToANNContainer(
-            nn.MaxPool2d(2, 2), nn.Flatten(), nn.Linear(CHANNELS * (height // 4) * (width // 4), CLASSES)
+            nn.MaxPool2d(2, 2),
+            nn.Flatten(),
+            nn.Linear(CHANNELS * (height // 4) * (width // 4), CONV_HIDDEN, init=NARROW),
         ),
+        spiking(),
+        nn.SeqToANNContainer(nn.Linear(CONV_HIDDEN, CLASSES)),
         spiking(),
     )

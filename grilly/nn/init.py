@@ -17,8 +17,7 @@ Init = Callable[[jax.Array, tuple[int, ...]], Any]
 def scaled_normal(key: jax.Array, shape: tuple[int, ...], gain: float = 2.0) -> np.ndarray:
     """Normal with standard deviation `gain / sqrt(fan_in)`, `fan_in` being the inputs of one output.
 
-    With a gain of 2 the neurons of a net fire from the first step on: a LIF neuron with `tau=2` needs about
-        half
+    With a gain of 2 the neurons of a net fire from the first step on: a LIF neuron with `tau=2` needs about half
     its threshold at each step. (Kaiming's gain, sqrt 2, leaves one net in five nearly silent.)
 
     Args:
