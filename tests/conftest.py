@@ -13,6 +13,10 @@ import pytest
 from grilly.runtime.devices import find_device, validation_messages
 
 
+def pytest_addoption(parser):
+    parser.addoption("--update-golden", action="store_true", help="write the plans of tests/golden/plans anew")
+
+
 @pytest.fixture(scope="session")
 def device():
     """The Vulkan device under test: the best there is, be it on the CPU. Without one, tests fail."""
