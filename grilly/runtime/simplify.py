@@ -9,6 +9,7 @@ from .hoist import hoisted
 from .ir import Atom, Equation, Graph, Literal, ScanParams, Value
 from .rewrite import Editor, common, live
 from .scans import sums_after_time, sums_over_time
+from .split import split
 
 Rewrite = Callable[[Editor, Equation], Sequence[Atom] | None]
 
@@ -64,11 +65,11 @@ def _broadcast(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
     return _same(editor, eqn)
 
 
-def _unit_reduction(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
-    """Folding axes of extent 1 moves no data."""
+def _reduction(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
+    """Folding axes of extent 1 moves no data; folding very many elements takes two rounds."""
     operand = editor.now(eqn.inputs[0])
     if any(operand.shape[axis] != 1 for axis in eqn.params["axes"]):
-        return None
+        return split(editor, eqn)
     return [editor.make("reshape", [operand], eqn.outputs[0].shape, eqn)]
 
 
@@ -167,7 +168,5 @@ REWRITES: dict[str, Rewrite] = {
     "split": _split,
     "stack": _stack,
     "conv_general_dilated": convolution,
-    **dict.fromkeys(
-        ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or"), _unit_reduction
-    ),
+    **dict.fromkeys(("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or"), _reduction),
 }

@@ -38,7 +38,7 @@ class Program:
         return [self._argument(random, *_typed(shape)) for shape in self.shapes]
 
     def _argument(self, random: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        if dtype.kind == "f":
+        if dtype.kind in "fV":  # V: bfloat16
             return random.uniform(self.low, self.high, shape).astype(dtype)
         if dtype.kind == "b":
             return random.integers(0, 2, shape).astype(dtype)
@@ -161,7 +161,10 @@ PROGRAMS = {
     "sum_ints": Program(lambda x: x.sum(0), (((50, 7), np.int32),)),
     "variance": Program(lambda x: x.var((0,)), ((50, 70),), 1, 1e-6),
     "softmax_like": Program(lambda x: x / jnp.abs(x).sum(1, keepdims=True), ((8, 10),), 1, 1e-6),
-    "sum_many": Program(jnp.sum, ((300, 1000),), 1, 1e-6, low=0.0),
+    "sum_many": Program(jnp.sum, ((300, 1000),), 2, 1e-6, low=0.0),
+    "sum_many_of_images": Program(lambda x: (x.sum((0, 2, 3)), (x * x).mean((0, 2, 3))), ((64, 3, 20, 20),), 2, 1e-5),
+    "max_of_many": Program(lambda x: (x.max((0, 1)), x.min((0, 1))), ((300, 80, 5),), 2),
+    "sum_many_of_a_prime": Program(jnp.sum, ((65537,),), 1, 1e-6, low=0.0),
     # Products
     "matmul": Program(jnp.matmul, ((17, 9), (9, 23)), 1, 1e-6),
     "matmul_transposed": Program(lambda x, w: x @ w.T, ((17, 9), (23, 9)), 1, 1e-6),
