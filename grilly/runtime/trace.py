@@ -1,7 +1,7 @@
 """From a Python function to a `Graph`: the one file that reads JAX's jaxprs.
 
-Calls are inlined, scalars known at trace time are folded by JAX itself, typed random keys become their `uint32[..., 2]`
-data, and primitives that have a composite (`composites.py`) become the equations it is made of.
+Calls are inlined, scalars known at trace time are folded by JAX itself, typed random keys become their uint32 data, and
+primitives that have a composite (`composites`) become the equations it is made of.
 """
 
 import re
@@ -17,7 +17,8 @@ from jax.extend import core as jex
 from jax.extend import source_info_util
 
 from ..errors import UnsupportedPrimitiveError
-from .composites import composites
+from .border import KNOWN
+from .composites import KEY_KINDS, composites
 from .ir import Atom, Aval, Equation, Graph, Literal, ScanParams, Value
 
 source_info_util.register_exclusion(str(Path(__file__).parents[1]))  # a user's line is none of grilly's
@@ -45,6 +46,8 @@ IDENTITIES = {
     "random_wrap",
     "random_unwrap",
 }
+# What has no defined value: the residuals of the branch of a cond that was not taken, say.
+UNDEFINED = {"empty", "empty2"}
 # Parameters that no shader depends on.
 IGNORED = {
     "sharding",
@@ -146,14 +149,42 @@ class _Translator:
             return inputs
         if name == "scan":
             return self.scan(eqn, inputs, source)
+        if name in UNDEFINED:
+            return [self.zeros(_aval(var.aval), source) for var in eqn.outvars]
+        if name == "cond":
+            return self.cond(eqn, inputs, source)
         if inputs and all(isinstance(i, Literal) for i in inputs) and all(map(_is_number, eqn.outvars)):
             return _folded(eqn, inputs)
         params = _params(name, eqn)
+        _check_dtypes(eqn, inputs, params, source)
         if name in composites:
             return self.walk(*_opened(_composite(name, _key_of(inputs), _key_of(params))), inputs, source)
         outputs = tuple(Value(_aval(var.aval)) for var in eqn.outvars)
         self.equations.append(Equation(name, tuple(inputs), outputs, params, source))
         return list(outputs)
+
+    def zeros(self, aval: Aval, source: tuple[Any, ...]) -> Atom:
+        zero = _literal(0, aval.dtype)
+        if not aval.shape:
+            return zero
+        value = Value(aval)
+        params = {"shape": aval.shape, "broadcast_dimensions": ()}
+        self.equations.append(Equation("broadcast_in_dim", (zero,), (value,), params, source))
+        return value
+
+    def cond(self, eqn: Any, inputs: list[Atom], source: tuple[Any, ...]) -> list[Atom]:
+        """Every branch is computed, as under `jax.vmap`, and the results of the chosen one are taken."""
+        which, *operands = inputs
+        branches = eqn.params["branches"]
+        if isinstance(which, Literal):
+            return self.walk(*_opened(branches[int(which.value)]), operands, source)
+        results = [self.walk(*_opened(branch), operands, source) for branch in branches]
+        outputs = []
+        for var, cases in zip(eqn.outvars, zip(*results, strict=True), strict=True):
+            value = Value(_aval(var.aval))
+            self.equations.append(Equation("select_n", (which, *cases), (value,), {}, source))
+            outputs.append(value)
+        return outputs
 
     def scan(self, eqn: Any, inputs: list[Atom], source: tuple[Any, ...]) -> list[Atom]:
         """A scan's body is a graph of its own; arrays that it captures become further consts."""
@@ -192,7 +223,7 @@ def _is_number(var: Any) -> bool:
 
 def _aval(aval: Any) -> Aval:
     if _is_key(aval.dtype):
-        return Aval((*aval.shape, 2), np.dtype(np.uint32))
+        return Aval((*aval.shape, _key_words(aval.dtype)), np.dtype(np.uint32))
     return Aval(tuple(aval.shape), np.dtype(aval.dtype))
 
 
@@ -208,37 +239,55 @@ def _folded(eqn: Any, inputs: Sequence[Atom]) -> list[Atom]:
     return [_literal(result, var.aval.dtype) for result, var in zip(results, eqn.outvars, strict=True)]
 
 
+def _check_dtypes(eqn: Any, inputs: Sequence[Atom], params: dict[str, Any], source: tuple[Any, ...]) -> None:
+    """No kernel computes complex numbers, integers and floats of strange widths, or keys of a user's own kind."""
+    outputs = tuple(Value(_aval(var.aval)) for var in eqn.outvars)
+    strange = [atom.dtype.name for atom in (*inputs, *outputs) if atom.dtype not in KNOWN]
+    strange += {params["kind"]} - KEY_KINDS if "kind" in params else ()
+    if strange:
+        raise unsupported(Equation(eqn.primitive.name, tuple(inputs), outputs, params, source), f"of {strange[0]}")
+
+
 def _params(name: str, eqn: Any) -> dict[str, Any]:
     """The parameters that matter. Those of an operation on keys get the key data's further axis."""
     params = {k: v for k, v in eqn.params.items() if k not in IGNORED and v is not None}
     params.update((k, v.name) for k, v in params.items() if isinstance(v, jex.Primitive))
     moved = [v.aval for v in (*eqn.invars, *eqn.outvars)]
-    if name in KEY_AXIS and any(_is_key(aval.dtype) for aval in moved):
-        KEY_AXIS[name](params, eqn.invars[0].aval.ndim, eqn.outvars[0].aval.ndim)
+    kind = next((aval.dtype for aval in moved if _is_key(aval.dtype)), None)
+    if kind is not None and name in KEY_AXIS:
+        KEY_AXIS[name](params, eqn.invars[0].aval.ndim, eqn.outvars[0].aval.ndim, _key_words(kind))
+    elif kind is not None and name.startswith("random_"):
+        params["kind"] = kind.name
     return params
 
 
-def _slice_key(params: dict[str, Any], rank: int, _: int) -> None:
+@lru_cache
+def _key_words(dtype: Any) -> int:
+    """How many words of data a random key has."""
+    return jax.eval_shape(jax.random.key_data, jax.ShapeDtypeStruct((), dtype)).shape[0]
+
+
+def _slice_key(params: dict[str, Any], rank: int, _: int, words: int) -> None:
     params["start_indices"] = (*params["start_indices"], 0)
-    params["limit_indices"] = (*params["limit_indices"], 2)
+    params["limit_indices"] = (*params["limit_indices"], words)
     if params.get("strides"):
         params["strides"] = (*params["strides"], 1)
 
 
-def _broadcast_key(params: dict[str, Any], _: int, out_rank: int) -> None:
-    params["shape"] = (*params["shape"], 2)
+def _broadcast_key(params: dict[str, Any], _: int, out_rank: int, words: int) -> None:
+    params["shape"] = (*params["shape"], words)
     params["broadcast_dimensions"] = (*params["broadcast_dimensions"], out_rank)
 
 
-def _reshape_key(params: dict[str, Any], _: int, __: int) -> None:
-    params["new_sizes"] = (*params["new_sizes"], 2)
+def _reshape_key(params: dict[str, Any], _: int, __: int, words: int) -> None:
+    params["new_sizes"] = (*params["new_sizes"], words)
 
 
-def _transpose_key(params: dict[str, Any], rank: int, _: int) -> None:
+def _transpose_key(params: dict[str, Any], rank: int, _: int, __: int) -> None:
     params["permutation"] = (*params["permutation"], rank)
 
 
-def _unchanged(_: dict[str, Any], __: int, ___: int) -> None:
+def _unchanged(_: dict[str, Any], __: int, ___: int, ____: int) -> None:
     """Squeezing and joining name axes that the key's own axis does not move."""
 
 

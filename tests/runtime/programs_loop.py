@@ -1,6 +1,7 @@
 """Scans whose steps mix elements: recurrent nets and their gradients. Products bound their exactness."""
 
 import jax
+import numpy as np
 from jax import lax
 from jax import numpy as jnp
 from programs import Program, lif
@@ -87,6 +88,21 @@ LOOPS = {
     ),
     "nested_loops": Program(nested, ((2, 3, 4), (3, 3)), 15, 1e-5, -1.0, 1.0),
     "passing_carries": Program(passing, ((5, 2, 3), (2, 3), (2, 3)), 12, 1e-5, -1.0, 1.0),
+    "cond": Program(
+        lambda x: lax.cond(x[0, 0] > 0, lambda x: (x * 2, x.sum()), lambda x: (x - 1, x.max()), x), ((4, 5),), 1, 1e-6
+    ),
+    "switch": Program(
+        lambda i, x: lax.switch(i[0], [lambda x: x, jnp.negative, jnp.zeros_like], x), (((1,), np.int32), (4, 5))
+    ),
+    "cond_in_a_scan": Program(
+        lambda x: lax.scan(lambda c, x: (c + x, lax.cond(c.sum() > 1, jnp.negative, jnp.square, x)), jnp.zeros(5), x),
+        ((4, 5),),
+        5,
+        1e-6,
+    ),
+    "cond_gradient": Program(
+        jax.grad(lambda x: lax.cond(x[0] > 0, lambda x: (x**2).sum(), lambda x: (3 * x).sum(), x)), ((5,),)
+    ),
     "moving_carry": Program(lambda x, h: lax.scan(lambda h, x: (jnp.roll(h, 1) + x, h), h, x), ((5, 9), (9,)), 6),
     "carries_of_sizes": Program(
         lambda x: lax.scan(lambda c, x: ((c[0] + x, c[1] + x[:2]), c[1]), (jnp.zeros(5), jnp.zeros(2)), x), ((4, 5),), 6
