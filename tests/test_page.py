@@ -1,4 +1,4 @@
-"""The page that asked for grilly, `page.md`: its blocks run as they are, in one namespace, on both devices."""
+"""The page that asked for grilly, `page.txt`: its blocks run as they are, in one namespace, on both devices."""
 
 import dataclasses
 import importlib
@@ -15,7 +15,7 @@ from grilly.errors import StateError
 
 devices = importlib.import_module("grilly.runtime.devices")  # the name is also that of a function
 
-BLOCKS = re.findall(r"```python\n(.*?)```", (Path(__file__).parent / "page.md").read_text(), re.DOTALL)
+BLOCKS = re.findall(r"```python\n(.*?)```", (Path(__file__).parent / "page.txt").read_text(), re.DOTALL)
 T, N, D = 16, 32, 784
 
 
@@ -34,7 +34,7 @@ def test_every_block_runs_as_printed(default, capsys):
     space = {"np": np, "nn": nn, "F": F, "optim": optim}
     printed = []
     for number, block in enumerate(BLOCKS):
-        exec(compile(block, f"page.md, block {number}", "exec"), space)
+        exec(compile(block, f"page.txt, block {number}", "exec"), space)
         printed.append(capsys.readouterr().out)
         if "temporal_pool" in block:
             assert space["temporal_pool"](np.ones((3, 2, 4, 8, 6), np.float32)).shape == (3, 2, 4, 4, 3)

@@ -1,9 +1,8 @@
-"""Exact operations: powers by a constant, signs, rounding, neighbours. Every bit is as IEEE and JAX define it."""
+"""Products: powers by a constant, polynomials. Every bit is as IEEE and JAX define it."""
 
 from collections.abc import Callable
 
 import jax
-from jax import lax
 from jax import numpy as jnp
 
 
@@ -41,15 +40,9 @@ def integer_pow(x: jax.Array, *, y: int) -> jax.Array:
     return product if y > 0 else 1 / product
 
 
-def rsqrt(x: jax.Array) -> jax.Array:
-    """`1 / sqrt(x)`, within 1 ulp. XLA on the CPU starts from the processor's own estimate and is 1 ulp off too."""
-    return 1 / lax.sqrt(x)
-
-
 composites: dict[str, Callable] = {
     "square": square,
     "one_minus_square": one_minus_square,
     "polynomial": polynomial,
     "integer_pow": integer_pow,
-    "rsqrt": rsqrt,
 }

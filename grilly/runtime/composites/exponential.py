@@ -7,6 +7,7 @@ the rational function of tanh is Eigen's, as in XLA. Results that are denormal a
 from collections.abc import Callable
 
 import jax
+from jax import lax
 from jax import numpy as jnp
 
 from .numeric import TINY, bits_of, from_bits, in_float32, polynomial
@@ -16,7 +17,7 @@ SQRT_HALF = 0.707106781186547524
 
 
 def exp(x: jax.Array) -> jax.Array:
-    """`e ** x`, within 1 ulp: 2 ** n times a polynomial of the rest."""
+    """`e ** x`, within 1 ulp (from 88 on: 6): 2 ** n times a polynomial of the rest."""
     x = jnp.clip(x, -87.8, 88.8)
     n = jnp.clip(jnp.floor(x * 1.44269504088896341 + 0.5), -127.0, 127.0)
     rest = x - n * LN2_HIGH - n * LN2_LOW
@@ -26,7 +27,7 @@ def exp(x: jax.Array) -> jax.Array:
 
 
 def log(x: jax.Array) -> jax.Array:
-    """The natural logarithm, within 1 ulp."""
+    """The natural logarithm, within 1.5 ulp."""
     bits = bits_of(jnp.maximum(x, TINY))
     fraction = from_bits((bits & 0x007FFFFF) | 0x3F000000)  # in [0.5, 1)
     exponent = ((bits >> 23) - 127).astype(jnp.float32) + 1.0
@@ -55,7 +56,7 @@ def log2(x: jax.Array) -> jax.Array:
 
 
 def log1p(x: jax.Array) -> jax.Array:
-    """`log(1 + x)`, within 2 ulp: a rational function near 0."""
+    """`log(1 + x)`, within 2.5 ulp: a rational function near 0."""
     square = x * x
     above = polynomial(
         x, 4.527e-5, 4.9854102823e-1, 6.5787325942, 2.9911919328e1, 6.0949667980e1, 5.7112963590e1, 2.0039553499e1
@@ -87,8 +88,8 @@ def tanh(x: jax.Array) -> jax.Array:
 
 
 def logistic(x: jax.Array) -> jax.Array:
-    """`1 / (1 + exp(-x))`."""
-    return 1.0 / (1.0 + exp(-x))
+    """`1 / (1 + exp(-x))`, within 3 ulp; each step of it in the dtype of x."""
+    return 1 / (1 + lax.exp(-x))
 
 
 composites: dict[str, Callable] = {
@@ -99,6 +100,5 @@ composites: dict[str, Callable] = {
         "log2": log2,
         "log1p": log1p,
         "tanh": tanh,
-        "logistic": logistic,
     }.items()
-}
+} | {"logistic": logistic}

@@ -53,10 +53,10 @@ def exact_product(x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def exact_root(x: jax.Array, low: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """`sqrt(x + low)` in two floats, for a positive x."""
+    """`sqrt(x + low)` in two floats."""
     root = lax.sqrt(x)
     square, rest = exact_product(root, root)
-    return root, ((x - square) - rest + low) / (root + root)
+    return root, ((x - square) - rest + low) / jnp.where(root > 0, root + root, 1.0)
 
 
 def two_to(n: jax.Array) -> jax.Array:

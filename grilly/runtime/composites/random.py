@@ -71,7 +71,6 @@ def _against(keys: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 
 composites: dict[str, Callable] = {
-    "threefry2x32": threefry2x32,
     "random_seed": random_seed,
     "random_fold_in": random_fold_in,
     "random_split": random_split,

@@ -6,12 +6,38 @@ It may use primitives that kernels know, and other composites. It is never calle
 
 from collections.abc import Callable
 
-from . import algebraic, arrays, exponential, power, random
+from . import (
+    algebraic,
+    arrays,
+    bessel,
+    error_function,
+    exponential,
+    gamma,
+    growth,
+    hyperbolic,
+    inverse_trigonometric,
+    keys,
+    power,
+    roots,
+    rounding,
+    trigonometric,
+    zeta,
+)
 
 composites: dict[str, Callable] = {
     **arrays.composites,
     **algebraic.composites,
     **exponential.composites,
     **power.composites,
-    **random.composites,
+    **roots.composites,
+    **rounding.composites,
+    **growth.composites,
+    **trigonometric.composites,
+    **inverse_trigonometric.composites,
+    **hyperbolic.composites,
+    **error_function.composites,
+    **gamma.composites,
+    **bessel.composites,
+    **zeta.composites,
+    **keys.composites,
 }

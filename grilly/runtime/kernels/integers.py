@@ -48,10 +48,7 @@ def in_32_bits(b: Builder, x: Ref, count: Callable[[Ref], Ref]) -> Ref:
     """A number that depends on the bits of an integer, which 32 bits are wide enough for."""
     unsigned = np.dtype(f"uint{x.dtype.itemsize * 8}")
     bits = x if x.dtype == unsigned else b.op(Op.Bitcast, unsigned, x)
-    if unsigned == U32:
-        result = count(bits)
-    else:
-        result = b.op(Op.UConvert, unsigned, count(b.op(Op.UConvert, U32, bits)))
+    result = count(bits) if unsigned == U32 else b.op(Op.UConvert, unsigned, count(b.op(Op.UConvert, U32, bits)))
     return result if x.dtype == unsigned else b.op(Op.Bitcast, x.dtype, result)
 
 

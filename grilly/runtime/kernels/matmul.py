@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..builder import Builder, Index, Ref, Shared
+from ..builder import F32, Builder, Index, Ref, Shared
+from ..floats16 import SHORT
 from ..indexing import Place, add, assume, div, guarded, less, mod, mul
 from ..ir import Atom, Equation
 from ..spirv import Op
@@ -78,7 +79,8 @@ class _Tile:
         self.ctx, self.task, self.b = ctx, task, ctx.b
         self.eqn = task.anchors[0]
         self.p = p = product(self.eqn)
-        self.dtype = self.eqn.outputs[0].dtype
+        dtype = self.eqn.outputs[0].dtype
+        self.dtype = F32 if dtype in SHORT else dtype  # of the sums: 16-bit floats are rounded once, in the end
         self.pull = ctx.pull(task)
         self.each = p.edge // EDGE
         b, across = ctx.b, _tiles(p.columns, p.edge)
@@ -185,7 +187,8 @@ class _Tile:
         column = add(b, self.column0, add(b, self.x, j * EDGE))
         with b.when(b.both(less(b, row, rows), less(b, column, columns))):
             pull: Pull = self.ctx.pull(self.task)
-            pull.sources[self.eqn.outputs[0]] = lambda _: total
+            rounded = converted(b, total, self.eqn.outputs[0].dtype)
+            pull.sources[self.eqn.outputs[0]] = lambda _: rounded
             store_roots(self.ctx, self.task, pull, [self._index(assume(row, rows), assume(column, columns))])
 
     def _index(self, row: Index, column: Index) -> Index:

@@ -1,0 +1,28 @@
+"""What JAX's typed keys can do, by the kind of key: Threefry (the default), rbg, unsafe_rbg."""
+
+from collections.abc import Callable
+
+import jax
+
+from . import random, rbg
+
+# By the name of the keys' dtype.
+KINDS: dict[str, dict[str, Callable]] = {
+    "key<fry>": random.composites,
+    "key<rbg>": rbg.safe,
+    "key<urbg>": rbg.unsafe,
+}
+
+
+def _of_kind(name: str) -> Callable:
+    def composite(*args: jax.Array, kind: str, **params: object) -> jax.Array:
+        return KINDS[kind][name](*args, **params)
+
+    return composite
+
+
+composites: dict[str, Callable] = {
+    "threefry2x32": random.threefry2x32,
+    "rng_bit_generator": rbg.rng_bit_generator,
+    **{name: _of_kind(name) for name in rbg.safe},
+}
