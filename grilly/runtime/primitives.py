@@ -1,0 +1,61 @@
+"""Which of JAX's primitives compile, and how: `python -m grilly.runtime.primitives > docs/primitives.md`."""
+
+import inspect
+from collections.abc import Iterator
+
+from .composites import composites
+from .kernels import elementwise, reduction
+from .kernels.pull import RULES
+from .trace import CALLS, IDENTITIES, UNDEFINED
+
+KINDS = {
+    "element": "Computed in registers wherever its value is needed, one instruction or a few; exact.",
+    "view": "No computation: its elements are found by index arithmetic, in whatever kernel reads them.",
+    "composite": "Written out in simpler primitives before anything else happens.",
+    "reduction": "A kernel, which siblings of the same shape share; the order of additions is always the same.",
+    "product": "A kernel of tiles; sums in float32, in a fixed order.",
+    "scan": "One kernel where its body is elementwise, else the body's kernels recorded once for each step.",
+    "choice": "All branches are computed, and the results of one are taken.",
+    "call": "Inlined, with its custom derivative if it has one.",
+    "nothing": "Takes no part in what runs.",
+}
+TITLE = """# Primitives
+
+What `grilly.jit` compiles. Written by `python -m grilly.runtime.primitives`; a test compares.
+
+All take float32, int32, uint32 and bool; float16, bfloat16 and shorter integers where the device has them in memory.
+Gradients are JAX's own, made of primitives of this table. Anything else raises `UnsupportedPrimitiveError` with the
+line of your code, when the function is traced.
+"""
+
+
+def rows() -> Iterator[tuple[str, str, str]]:
+    """Name, kind and remark of every primitive, by name."""
+    kinds: dict[str, tuple[str, str]] = {}
+    kinds.update((name, ("element", "")) for name in elementwise.rules if name not in composites)
+    kinds.update((name, ("view", "")) for name in RULES if name != "conv_patches")
+    kinds.update((name, ("reduction", "")) for name in reduction.COMBINE)
+    kinds.update((name, ("composite", _summary(function))) for name, function in composites.items())
+    kinds.update((name, ("product", "")) for name in ("dot_general", "conv_general_dilated"))
+    kinds.update({"scan": ("scan", ""), "cond": ("choice", "")})
+    kinds.update((name, ("call", "")) for name in CALLS)
+    kinds.update((name, ("nothing", "")) for name in IDENTITIES | UNDEFINED)
+    for name in sorted(kinds):
+        yield name, *kinds[name]
+
+
+def _summary(function: object) -> str:
+    """The first sentence of a docstring."""
+    text = inspect.getdoc(function) or ""
+    return " ".join(text.split("\n\n")[0].split())
+
+
+def page() -> str:
+    """The whole of docs/primitives.md."""
+    kinds = "\n".join(f"- **{kind}**: {what}" for kind, what in KINDS.items())
+    table = "\n".join(f"| `{name}` | {kind} | {remark.replace('|', chr(92) + '|')} |" for name, kind, remark in rows())
+    return f"{TITLE}\n{kinds}\n\n| primitive | kind | what it computes, and how accurately |\n|---|---|---|\n{table}\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")
