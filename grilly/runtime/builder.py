@@ -75,7 +75,8 @@ class Builder:
         self.target = target
         self.lanes = 1  # neighbouring elements an invocation computes: wide loads where it is 4
         self._avals = pointers
-        self._stored = [_stored(aval.dtype) for aval in pointers]
+        dtypes = [aval.dtype for aval in pointers]
+        self._stored = [U8 if dtype == BOOL else U16 if dtype in SHORT else dtype for dtype in dtypes]
         self._coherent = coherent
         self._scopes: list[dict[tuple, Ref]] = [{}]
         self._table = table
@@ -395,8 +396,3 @@ class Builder:
     def _label(self, label: int) -> None:
         self.module.code += words(Op.Label, label)
         self._block = label
-
-
-def _stored(dtype: np.dtype) -> np.dtype:
-    """What buffers hold of numbers of a dtype."""
-    return U8 if dtype == BOOL else U16 if dtype in SHORT else dtype

@@ -155,6 +155,8 @@ class _Translator:
             return self.cond(eqn, inputs, source)
         if inputs and all(isinstance(i, Literal) for i in inputs) and all(map(_is_number, eqn.outvars)):
             return _folded(eqn, inputs)
+        if name == "bitcast_convert_type" and len(eqn.invars[0].aval.shape) != len(eqn.outvars[0].aval.shape):
+            name = "resized_bits"
         params = _params(name, eqn)
         _check_dtypes(eqn, inputs, params, source)
         if name in composites:
@@ -241,10 +243,12 @@ def _folded(eqn: Any, inputs: Sequence[Atom]) -> list[Atom]:
 
 def _check_dtypes(eqn: Any, inputs: Sequence[Atom], params: dict[str, Any], source: tuple[Any, ...]) -> None:
     """No kernel computes complex numbers, integers and floats of strange widths, or keys of a user's own kind."""
-    outputs = tuple(Value(_aval(var.aval)) for var in eqn.outvars)
-    strange = [atom.dtype.name for atom in (*inputs, *outputs) if atom.dtype not in KNOWN]
-    strange += {params["kind"]} - KEY_KINDS if "kind" in params else ()
+    dtypes = [var.aval.dtype for var in (*eqn.invars, *eqn.outvars)]
+    strange = [dtype for dtype in dtypes if dtype not in KNOWN and not _is_key(dtype)]
+    if params.get("kind", "key<fry>") not in KEY_KINDS:
+        strange.append(params["kind"])
     if strange:
+        outputs = tuple(Value(_aval(var.aval)) for var in eqn.outvars)
         raise unsupported(Equation(eqn.primitive.name, tuple(inputs), outputs, params, source), f"of {strange[0]}")
 
 

@@ -51,6 +51,11 @@ def bits_and_back(x):
     return bits, lax.bitcast_convert_type(bits, x.dtype), lax.bitcast_convert_type(x, jnp.int16)
 
 
+def resized_bits(x, y):
+    shorter = [lax.bitcast_convert_type(x, dtype) for dtype in (jnp.uint8, jnp.int16, jnp.uint16)]
+    return *shorter, *(lax.bitcast_convert_type(bits, F32) for bits in shorter), lax.bitcast_convert_type(y, jnp.int8)
+
+
 def shorter(x):
     """float8's two forms, float16, bfloat16, and one exponent bit less."""
     return [lax.reduce_precision(x, *bits) for bits in ((5, 2), (4, 3), (5, 10), (8, 7), (7, 23))]
@@ -115,6 +120,7 @@ EXACT = {
     "logistic": unary(lax.logistic),
     "nextafter": Program(lax.nextafter, ((5, 7), (5, 7))),
     "reduce_precision": unary(shorter),
+    "resized_bits": Program(resized_bits, ((5, 7), ((3,), F16))),
     "no_element": Program(lambda x: (jnp.sin(x), lax.rem(x, x), x.astype(BF16)), ((0, 3),)),
     "one_element": Program(lambda x: (lax.rem(x, x * 3), x.astype(BF16) * BF16(3)), ((1,),)),
     "choices": Program(lambda i, x, y, z: lax.select_n(abs(i) % 3, x, y, z), (((5, 7), np.int32), *((5, 7),) * 3)),

@@ -1,7 +1,7 @@
 """The logarithm of the gamma function, and its derivative, in float32. Polynomials fitted by us.
 
-Positive arguments are within 3 ulp, for the roots have factors of their own. Of negative ones, the error is within 3
-ulp of the larger of 1 and the result: near the roots there, two terms cancel.
+Positive arguments are within 3 ulp, for the roots have factors of their own. Near the roots of negative arguments two
+terms cancel: there the error is within 6 ulp of the largest of 1, the result, and the function's value at -x or 1 - x.
 """
 
 from collections.abc import Callable

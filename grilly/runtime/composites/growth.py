@@ -1,4 +1,4 @@
-"""Exponentials in float32 within 1 ulp, where XLA's are up to 66 ulp off: expm1, exp2, and the parts of exp."""
+"""Exponentials in float32 within 2 ulp, where XLA's are up to 66 ulp off: expm1, exp2, and the parts of exp."""
 
 from collections.abc import Callable
 
