@@ -1,7 +1,7 @@
 """`train_step`: encoding, forward, loss, backward and optimizer step of a net, as one compiled call."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -72,7 +72,8 @@ class TrainStep:
         self._shapes: dict[tuple, tuple[int, ...]] = {}  # of the rate
         self._key: Array | None = None
         self._seeded = -1  # which setting of the seed the key is of
-        self._names()
+        self._prepared: _Prepared | None = None
+        self._names(net.calls.layout)
 
     def __call__(self, x: Any, labels: Any) -> tuple[Array, Array]:
         """Trains the net by one batch.
@@ -107,12 +108,13 @@ class TrainStep:
 
     def _call(self, layout: Layout, learned: list[Parameter], x: Any, labels: Any) -> tuple[Jit, tuple]:
         """The compiled step, and what it is called with."""
-        names, variables = self._names(), layout.on_device()
+        prepared, variables = self._prepare(layout), layout.on_device()
+        names = prepared.names
         labels = self._checked(layout, variables, x, labels)
         update = self._optimizer.begin(learned)
         own = {names[number] for group in update.params for number in group}
         rest = {name: value for name, value in variables.parameters.items() if name not in own}
-        return self._jitted(layout, names), (
+        return prepared.jitted, (
             update.params, update.state, variables.buffers, self._random_key(layout),
             self._silence.before(layout), rest, variables.constants, update.rates, x, labels, update.choices,
         )  # fmt: skip
@@ -130,9 +132,16 @@ class TrainStep:
             )
         return layout
 
-    def _names(self) -> dict[str, str]:
+    def _prepare(self, layout: Layout) -> "_Prepared":
+        """The names and the compiled step, found anew after an attribute of a module was set."""
+        if self._prepared is None or self._prepared.layout is not layout:
+            names = self._names(layout)
+            self._prepared = _Prepared(layout, names, self._jitted(layout, names))
+        return self._prepared
+
+    def _names(self, layout: Layout) -> dict[str, str]:
         """The net's name for each parameter, by the optimizer's number."""
-        names = {id(parameter): name for name, parameter in self._net.named_parameters()}
+        names = {id(parameter): name for name, parameter in layout.parameters.items()}
         strangers = [str(p) for p in self._optimizer.parameters if id(p) not in names]
         if strangers:
             raise ParameterError(
@@ -197,6 +206,14 @@ class TrainStep:
             x = self._encoder(jax.random.wrap_key_data(encoder_key), x)
         ran = layout.run(variables, (x,), net_key)
         return (ran.out.mean(axis=0) if layout.sequences else ran.out), ran
+
+
+class _Prepared(NamedTuple):
+    """What a step needs as long as the net's layout stays the same."""
+
+    layout: Layout
+    names: dict[str, str]
+    jitted: Jit
 
 
 def _split(key: Any) -> tuple[Any, ...]:

@@ -3,12 +3,11 @@
 A network is anything with the three methods: this file knows no class of `nn`.
 """
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from ..errors import ParameterError
 
 
-@runtime_checkable
 class Network(Protocol):
     """What a network can be told; each call reaches every layer inside it."""
 
@@ -53,6 +52,6 @@ def set_step_mode(net: Network, mode: str) -> None:
 
 
 def _network(net: Network) -> Network:
-    if not isinstance(net, Network):
+    if not all(hasattr(net, method) for method in ("reset", "detach", "set_step_mode")):
         raise ParameterError(f"a {type(net).__name__} was given: a grilly.nn.Module was expected.")
     return net

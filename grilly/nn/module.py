@@ -139,15 +139,21 @@ class Module:
         """This module and all inside it, each once."""
         return (module for _, module in self.named_modules())
 
-    def named_modules(self, prefix: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, "Module"]]:
+    def named_modules(self) -> Iterator[tuple[str, "Module"]]:
         """As `modules`, with names: '' for this one, '0.inner' for the attribute `inner` of attribute `0`."""
-        seen = set() if seen is None else seen
+        edits, tree = vars(self).get("_tree", (-1, ()))
+        if edits != Module._edits:
+            tree = tuple(self._walked("", set()))
+            vars(self)["_tree"] = Module._edits, tree
+        return iter(tree)
+
+    def _walked(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, "Module"]]:
         if id(self) in seen:
             return
         seen.add(id(self))
         yield prefix, self
         for name, child in self._named(Module):
-            yield from child.named_modules(f"{prefix}.{name}" if prefix else name, seen)
+            yield from child._walked(f"{prefix}.{name}" if prefix else name, seen)
 
     def parameters(self) -> list[Parameter]:
         """What is learned: weights, biases, a parametric neuron's `w`. Never a threshold."""
@@ -209,7 +215,7 @@ class Module:
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickles: without what belongs to this process."""
-        return {name: value for name, value in vars(self).items() if name not in ("_calls", "_device")}
+        return {name: value for name, value in vars(self).items() if name not in ("_calls", "_device", "_tree")}
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:
         vars(self).update(attributes)
