@@ -16,7 +16,7 @@ extra=""
 case "${1-}" in
 "") ;;
 test)
-    system_packages="$system_packages vulkan-validationlayers spirv-tools"
+    system_packages="$system_packages vulkan-validationlayers spirv-tools dataset-fashion-mnist"
     extra="[dev]"
     ;;
 *) fail "unknown argument '$1': expected nothing, or 'test'" ;;

@@ -1,13 +1,15 @@
 """`train_step`: encoding, forward, loss, backward and optimizer step of a net, as one compiled call."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from .errors import ParameterError, StateError
+from .errors import ParameterError, ShapeError, StateError
 from .nn import Module
+from .nn.arrays import checked
 from .nn.layout import Layout, Ran, Variables
 from .nn.loss import Loss
 from .nn.parameter import Parameter
@@ -15,7 +17,8 @@ from .nn.random import source
 from .nn.silence import Silence, longer
 from .optim import Optimizer
 from .optim.optimizer import Update
-from .runtime import Array, Jit, jit, put
+from .runtime import Array, Device, Jit, jit, put
+from .runtime.trace import is_tracing
 
 Encoder = Callable[[jax.Array, Any], Any]
 
@@ -86,16 +89,18 @@ class TrainStep:
             The loss and the rate.
 
         Raises:
-            StateError: The net is in evaluation mode.
-            ParameterError: Its neurons take single steps.
+            StateError: The net is in evaluation mode; or the call is inside a function that JAX traces.
+            ParameterError: The net's neurons take single steps; or no parameter requires a gradient.
             DataError: Labels are no integers, or out of range.
+            ShapeError: The input does not fit, or the loss is not 0-d.
+            DeviceError: `x` or `labels` live on another device than the net.
         """
         layout, learned = self._layout(), self._learned()
         jitted, arguments = self._call(layout, learned, x, labels)
         loss, rate, params, state, buffers, self._key, silent_for = jitted(*arguments)
         self._optimizer.finish(learned, params, state)
         layout.write_changes({}, buffers)
-        self._silence.after(silent_for)
+        self._silence.after(silent_for, stacklevel=3)
         return loss, rate
 
     def profile(self, x: Any, labels: Any) -> list[tuple[str, float]]:
@@ -104,13 +109,17 @@ class TrainStep:
         return jitted.profile(*arguments)
 
     def _learned(self) -> list[Parameter]:
-        return [p for p in self._optimizer.parameters if p.requires_grad]
+        learned = [p for p in self._optimizer.parameters if p.requires_grad]
+        if not learned:
+            raise ParameterError("requires_grad is False for every parameter of the optimizer: nothing can be learned.")
+        return learned
 
     def _call(self, layout: Layout, learned: list[Parameter], x: Any, labels: Any) -> tuple[Jit, tuple]:
         """The compiled step, and what it is called with."""
         prepared, variables = self._prepare(layout), layout.on_device()
         names = prepared.names
-        labels = self._checked(layout, variables, x, labels)
+        x = _on(layout.device, x, "x")
+        labels = _on(layout.device, self._checked(layout, variables, x, labels), "labels")
         update = self._optimizer.begin(learned)
         own = {names[number] for group in update.params for number in group}
         rest = {name: value for name, value in variables.parameters.items() if name not in own}
@@ -122,6 +131,11 @@ class TrainStep:
     # Before the call ----------------------------------------------------------------------------------------
 
     def _layout(self) -> Layout:
+        if is_tracing():
+            raise StateError(
+                "a training step was called inside a function that JAX traces: it would keep tracers as the "
+                "net's weights. Call it outside."
+            )
         if not self._net.training:
             raise StateError("the net is in evaluation mode: call net.train() before a training step.")
         layout = self._net.calls.layout
@@ -162,11 +176,12 @@ class TrainStep:
         return self._loss.checked(labels, self._shapes[seen])
 
     def _random_key(self, layout: Layout) -> Array | None:
-        """The key that stays on the device; a new one after `grilly.seed`."""
+        """The key that stays on the net's device; a new one after `grilly.seed`."""
         if self._encoder is None and not layout.draws:
             return None
         if self._key is None or self._seeded != source.settings:
             self._key, self._seeded = put(source.key_data(), layout.device), source.settings
+        self._key = self._key.to(layout.device)
         return self._key
 
     @property
@@ -192,7 +207,7 @@ class TrainStep:
                 learned = {names[number]: value for group in params for number, value in group.items()}
                 variables = Variables(rest | learned, buffers, constants, layout.at_rest())
                 rate, ran = self._rate(layout, variables, x, encoder_key, net_key)
-                return self._loss(rate, labels), (rate, ran.buffers, longer(silent_for, ran.fired))
+                return _scalar(self._loss(rate, labels)), (rate, ran.buffers, longer(silent_for, ran.fired))
 
             (loss, (rate, buffers, silent_for)), grads = jax.value_and_grad(loss_of, has_aux=True)(params)
             params, state = self._optimizer.updated(Update(params, state, rates, choices), grads)
@@ -214,6 +229,19 @@ class _Prepared(NamedTuple):
     layout: Layout
     names: dict[str, str]
     jitted: Jit
+
+
+def _on(device: Device, given: Any, name: str) -> Any:
+    """A batch as a compiled call on the device takes it."""
+    return jax.tree.map(functools.partial(checked, name=name, device=device), given)
+
+
+def _scalar(loss: Any) -> Any:
+    if np.shape(loss) != ():
+        raise ShapeError(
+            f"the loss has shape {np.shape(loss)}: loss_fn(rate, labels) has to return a 0-d array, such as a mean."
+        )
+    return loss
 
 
 def _split(key: Any) -> tuple[Any, ...]:

@@ -140,3 +140,31 @@ def directional_derivative(f, args, directions, step=1e-6):
     ahead = f(*(a + step * d for a, d in zip(args, directions, strict=True)))
     behind = f(*(a - step * d for a, d in zip(args, directions, strict=True)))
     return (ahead - behind) / (2 * step)
+
+
+def sgd(p, gradients, lr, momentum=0.0, weight_decay=0.0, nesterov=False):
+    """A parameter after each step; `lr` is one number a step."""
+    m, after = np.zeros_like(p), []
+    for g, rate in zip(gradients, lr, strict=True):
+        g = g + weight_decay * p
+        m = momentum * m + g
+        p = p - rate * (g + momentum * m if nesterov else m)
+        after.append(p)
+    return after
+
+
+def adam(p, gradients, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+    """A parameter after each step. With a weight decay: AdamW."""
+    m, v, after = np.zeros_like(p), np.zeros_like(p), []
+    for t, (g, rate) in enumerate(zip(gradients, lr, strict=True), start=1):
+        m, v = betas[0] * m + (1 - betas[0]) * g, betas[1] * v + (1 - betas[1]) * g * g
+        step = m / (1 - betas[0] ** t) / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
+        p = p - rate * (step + weight_decay * p)
+        after.append(p)
+    return after
+
+
+def clipped(gradients, norm):
+    """Several gradients of one step, scaled down together to at most this norm."""
+    total = np.sqrt(sum(np.sum(g * g) for g in gradients))
+    return [g * min(1.0, norm / total) for g in gradients]

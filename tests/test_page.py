@@ -5,6 +5,7 @@ import importlib
 import re
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -48,6 +49,7 @@ def test_every_block_runs_as_printed(default, capsys):
         assert isinstance(space[name], grilly.Array)
         assert space[name].device is default
     assert space["snn"][0][0].weight.data.device is default
+    assert isinstance(space["spike"], jax.Array)  # of F.lif_step outside of grilly.jit: plain JAX
     assert isinstance(space["snn_model"], nn.Module)
     assert any(isinstance(module, nn.VoltageScaler) for module in space["snn_model"].modules())
 

@@ -103,14 +103,15 @@ def pair(value: int | tuple[int, int], name: str, least: int) -> tuple[int, int]
     Raises:
         ParameterError: It is no integer, or pair of integers, of at least `least`.
     """
-    both = (value, value) if isinstance(value, int | np.integer) else value
-    if (
-        not isinstance(both, tuple | list)
-        or len(both) != 2
-        or not all(isinstance(n, int | np.integer) and n >= least for n in both)
-    ):
+    both = value if isinstance(value, tuple | list) else (value, value)
+    if len(both) != 2 or not all(is_integer(n) and n >= least for n in both):
         raise ParameterError(f"{name} is {value!r}: an integer of at least {least} was expected, or a pair of them.")
     return int(both[0]), int(both[1])
+
+
+def is_integer(value: Any) -> bool:
+    """Whether it counts something: True and False do not."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def images(x: ArrayLike, taker: str) -> jax.Array:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from ..errors import ParameterError, ShapeError
-from .arguments import images, pair
+from .arguments import images, is_integer, pair
 from .linear import broadcast_bias
 
 Pair = int | tuple[int, int]
@@ -48,7 +48,7 @@ def conv2d(
     """
     x = images(x, "conv2d")
     weight = jnp.asarray(weight, x.dtype)
-    if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
+    if not is_integer(groups) or groups < 1:
         raise ParameterError(f"groups is {groups!r}: an integer of at least 1 was expected.")
     if weight.ndim != 4 or weight.shape[0] % groups or x.shape[1] != weight.shape[1] * groups:
         raise ShapeError(
@@ -60,7 +60,7 @@ def conv2d(
     reach = tuple(d * (k - 1) + 1 for d, k in zip(spread, weight.shape[2:], strict=True))
     check_window("conv2d", x.shape, reach, (high, wide))
     y = jax.lax.conv_general_dilated(
-        x, weight, strides, ((high, high), (wide, wide)), rhs_dilation=spread, feature_group_count=groups,
+        x, weight, strides, ((high, high), (wide, wide)), rhs_dilation=spread, feature_group_count=int(groups),
         dimension_numbers=("NCHW", "OIHW", "NCHW"),
     )  # fmt: skip
     return y if bias is None else y + broadcast_bias(bias, y, axis=1)

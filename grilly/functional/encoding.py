@@ -3,10 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from ..errors import DataError, ParameterError
-from .arguments import as_float, first_broken
+from .arguments import as_float, first_broken, is_integer
 
 
 def poisson(key: jax.Array, rates: ArrayLike, T: int) -> jax.Array:
@@ -34,14 +35,15 @@ def poisson(key: jax.Array, rates: ArrayLike, T: int) -> jax.Array:
     References:
         P. Dayan and L. F. Abbott, Theoretical Neuroscience (2001), section 1.4.
     """
-    broken = first_broken(rates, lambda r: (r >= 0) & (r <= 1))
+    probability = as_float(rates, "rates").astype(jnp.float32)
+    broken = first_broken(rates if isinstance(rates, Tracer) else np.asarray(rates), lambda r: (r >= 0) & (r <= 1))
     if broken is not None:
         where, rate = broken
         raise DataError(
             f"rates{where} is {rate:g}: a rate is the probability of a spike in one step, 0 to 1. Scale the data first."
         )
-    rates = direct(rates, T)
-    return (jax.random.uniform(key, rates.shape) < rates.astype(jnp.float32)).astype(jnp.float32)
+    repeated = direct(probability, T)
+    return (jax.random.uniform(key, repeated.shape) < repeated).astype(jnp.float32)
 
 
 def direct(x: ArrayLike, T: int) -> jax.Array:
@@ -65,7 +67,7 @@ def direct(x: ArrayLike, T: int) -> jax.Array:
     References:
         N. Rathi and K. Roy, "DIET-SNN", 2020.
     """
-    if isinstance(T, bool) or not isinstance(T, int | np.integer) or T < 1:
+    if not is_integer(T) or T < 1:
         raise ParameterError(f"T is {T!r}: a number of time steps of at least 1 was expected.")
     x = as_float(x, "x")
     return jnp.broadcast_to(x, (int(T), *x.shape))

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from ..errors import DataError, ShapeError
@@ -16,8 +17,8 @@ def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> jax.Array:
 
     Args:
         logits: `(N, C)`: scores, or the firing rates of C output neurons.
-        labels: `(N,)` integers from 0 to C - 1. They are checked here where they are a NumPy array; traced
-            ones cannot be, so call `check_labels` before.
+        labels: `(N,)` integers from 0 to C - 1. Those that are traced cannot be checked here: call
+            `check_labels` before.
 
     Returns:
         A 0-d array.
@@ -36,7 +37,7 @@ def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> jax.Array:
         raise ShapeError(
             f"logits have shape {z.shape}: (N, C) was expected. Average a sequence over time first: .mean(axis=0)."
         )
-    if isinstance(labels, np.ndarray):
+    if not isinstance(labels, Tracer):
         labels = check_labels(labels, z.shape[1])
     labels = jnp.asarray(labels)
     if not jnp.issubdtype(labels.dtype, jnp.integer):
@@ -77,7 +78,7 @@ def mse(x: ArrayLike, target: ArrayLike) -> jax.Array:
     return jnp.mean(difference * difference)
 
 
-def check_labels(labels: np.ndarray, classes: int) -> np.ndarray:
+def check_labels(labels: ArrayLike, classes: int) -> np.ndarray:
     """Labels as int32, after a look at every one of them. On the host: compiled code cannot raise.
 
     Args:

@@ -83,7 +83,7 @@ class Calls:
         silent_for = self.silence.before(layout)
         ran = self.compiled(layout).forward(variables, inputs, key, learned, silent_for)
         out, states, buffers, residuals, silent_for = ran
-        self.silence.after(silent_for)
+        self.silence.after(silent_for, stacklevel=5)
         if all(state is None for state in variables.states.values()):
             self._records.clear()
         kept = tuple((name, leaf.shape, leaf.dtype) for name, leaf in _floats(states)[0].items())

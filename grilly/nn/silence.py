@@ -34,14 +34,14 @@ class Silence:
                 self._silent_for[name] = put(steps, layout.device)
         return {name: self._silent_for[name] for name in layout.nodes}
 
-    def after(self, silent_for: dict[str, Any]) -> None:
-        """Takes what the call counted, and looks at it if it is time."""
+    def after(self, silent_for: dict[str, Any], stacklevel: int) -> None:
+        """Takes what the call counted, and looks at it if it is time; `stacklevel` is that of the user's line."""
         self._silent_for.update(silent_for)
         self._calls += 1
         if self._calls in LOOKS or self._calls % EVERY == 0:
-            self._look()
+            self._look(stacklevel + 1)
 
-    def _look(self) -> None:
+    def _look(self, stacklevel: int) -> None:
         for name in self._silent_for.keys() - self._named:
             steps = int(self._silent_for[name])
             if steps >= STEPS:
@@ -51,7 +51,7 @@ class Silence:
                     "it can learn. Give the weights before it a wider start (init=), scale its input up, or "
                     "lower its v_threshold.",
                     GrillyWarning,
-                    stacklevel=6,
+                    stacklevel=stacklevel,
                 )
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import optax
 
+from ..errors import ParameterError
 from .optimizer import Optimizer, Parameters, Rate, refuse_outside
 
 
@@ -39,9 +40,7 @@ class Adam(Optimizer):
         super().__init__(params, lr, {"betas": betas, "eps": eps}, clip_grad_norm)
 
     def check(self, group: dict[str, Any]) -> None:
-        for number, beta in enumerate(group["betas"]):
-            refuse_outside(f"betas[{number}]", beta, 0, 1)
-        refuse_outside("eps", group["eps"], 0)
+        _check(**group)
 
     def transform(self, betas: tuple[float, float], eps: float) -> optax.GradientTransformation:
         return optax.scale_by_adam(*betas, eps=eps)
@@ -85,10 +84,18 @@ class AdamW(Optimizer):
         super().__init__(params, lr, choices, clip_grad_norm)
 
     def check(self, group: dict[str, Any]) -> None:
-        for number, beta in enumerate(group["betas"]):
-            refuse_outside(f"betas[{number}]", beta, 0, 1)
-        refuse_outside("eps", group["eps"], 0)
+        _check(**group)
         refuse_outside("weight_decay", group["weight_decay"], 0)
 
     def transform(self, betas: tuple[float, float], eps: float, weight_decay: float) -> optax.GradientTransformation:
         return optax.chain(optax.scale_by_adam(*betas, eps=eps), optax.add_decayed_weights(weight_decay))
+
+
+def _check(betas: Any, eps: Any, **_: Any) -> None:
+    """What both refuse."""
+    if not isinstance(betas, tuple | list) or len(betas) != 2:
+        raise ParameterError(f"betas is {betas!r}: two numbers were expected.")
+    for number, beta in enumerate(betas):
+        refuse_outside(f"betas[{number}]", beta, 0, 1)
+    if not eps > 0:
+        raise ParameterError(f"eps is {eps}: a number above 0 was expected.")

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import optax
 
-from ..errors import ParameterError, StateError
+from ..errors import ParameterError, ShapeError, StateError
 from ..nn import Parameter
 from ..nn.module import refuse_names
 from ..runtime import Array, Device, Jit, jit, put
@@ -79,6 +79,8 @@ class Optimizer:
 
         Raises:
             StateError: None has.
+            ShapeError: A gradient has another shape than its parameter.
+            ParameterError: A number that was set in `param_groups`, or the rate of a schedule, is out of range.
         """
         learned = [p for p in self.parameters if p.grad is not None]
         if not learned:
@@ -86,6 +88,11 @@ class Optimizer:
                 "no parameter has a gradient: call net.backward(grad) before optimizer.step(). (zero_grad() "
                 "forgets gradients, so it belongs before backward.)"
             )
+        for parameter in learned:
+            if np.shape(parameter.grad) != parameter.shape:
+                raise ShapeError(
+                    f"the gradient of {parameter} has shape {np.shape(parameter.grad)}: its own was expected."
+                )
         update = self.begin(learned)
         gradients = tuple(
             {number: p.grad for number, p in self._numbered(group, learned)} for group in self.param_groups
@@ -111,8 +118,11 @@ class Optimizer:
         params, state = [], []
         parts = zip(groups, gradients, update.state, update.params, update.rates, strict=True)
         for choices, grads, old_state, old, rate in parts:
+            self.check(dict(choices))
+            transform = self.transform(**dict(choices))
+            _refuse_other_state(choices, old_state, jax.eval_shape(transform.init, old))
             steps: Any
-            steps, new_state = self.transform(**dict(choices)).update(grads, old_state, old)
+            steps, new_state = transform.update(grads, old_state, old)
             params.append({number: old[number] + -rate * steps[number] for number in old})
             state.append(new_state)
         return tuple(params), tuple(state)
@@ -142,15 +152,20 @@ class Optimizer:
         """The learning rate of a group: on the device, as long as it stays the same."""
         rate: Any = self.param_groups[k]["lr"]
         if callable(rate):
-            current: Any = rate(self.steps)
-            return np.float32(current)
+            given: Any = rate(self.steps)
+            current = np.float32(given)
+            refuse_outside(f"lr({self.steps})", current, 0)
+            return current
         known = self._rates.get(k)
         if known is None or known[0] != rate or known[1].device is not device:
+            refuse_outside("lr", rate, 0)
             known = self._rates[k] = rate, put(np.float32(rate), device)
         return known[1]
 
     def _choices(self, group: dict[str, Any]) -> dict[str, Any]:
-        return {name: group[name] for name in self._defaults if name != "lr"}
+        """The other numbers of a group: hashable."""
+        chosen = {name: group[name] for name in self._defaults if name != "lr"}
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
 
     # State --------------------------------------------------------------------------------------------------
 
@@ -189,11 +204,13 @@ class Optimizer:
             for name, shape in expected.items()
             if name in state_dict and np.shape(state_dict[name]) != shape
         ]
-        refuse_names(f"this {type(self).__name__}", missing, unexpected, wrong)
+        arrays = {name: np.asarray(state_dict[name]) for name in expected if name in state_dict}
+        strange = [f"{name} ({array.dtype})" for name, array in arrays.items() if array.dtype.kind not in "fiu"]
+        refuse_names(f"this {type(self).__name__}", missing, unexpected, wrong, strange)
         structure = jax.tree_util.tree_structure(self._state)
-        leaves = [np.asarray(state_dict[name], leaf.dtype) for name, leaf in self._named().items()]
+        leaves = [np.array(arrays[name], leaf.dtype) for name, leaf in self._named().items()]
         self._state, self._device = jax.tree_util.tree_unflatten(structure, leaves), None
-        self.steps = int(state_dict["steps"])
+        self.steps = int(arrays["steps"])
 
     def _named(self) -> dict[str, Any]:
         """The leaves of the state, by name."""
@@ -221,8 +238,7 @@ class Optimizer:
             raise ParameterError(f"clip_grad_norm is {self.clip_grad_norm}: a norm above 0 was expected, or None.")
         for parameter in self.parameters:
             if not isinstance(parameter, Parameter):
-                kind = type(parameter).__name__
-                raise ParameterError(f"the optimizer was given a {kind}: expected net.parameters().")
+                raise _stranger(parameter)
         for group in self.param_groups:
             if not callable(group["lr"]):
                 refuse_outside("lr", group["lr"], 0)
@@ -230,21 +246,42 @@ class Optimizer:
 
 
 def refuse_outside(name: str, value: Any, low: float, high: float | None = None) -> None:
-    """Refuses a number below `low`, or at `high` and above; NaN too.
+    """Refuses a number below `low`, or at `high` and above; NaN too, and what is no number.
 
     Raises:
         ParameterError: It names the range.
     """
-    if not (value >= low and (high is None or value < high)):
+    if not (isinstance(value, int | float | np.number) and value >= low and (high is None or value < high)):
         span = f"at least {low}" if high is None else f"in [{low}, {high})"
-        raise ParameterError(f"{name} is {value}: a number {span} was expected.")
+        given = value if isinstance(value, np.number) else repr(value)
+        raise ParameterError(f"{name} is {given}: a number {span} was expected.")
+
+
+def _refuse_other_state(choices: Any, state: Any, expected: Any) -> None:
+    """Refuses choices under which optax keeps other arrays than it has kept so far.
+
+    Raises:
+        ParameterError: Such as a momentum that begins after the first step.
+    """
+    if jax.tree_util.tree_structure(state) != jax.tree_util.tree_structure(expected):
+        chosen = ", ".join(f"{name}={value!r}" for name, value in choices)
+        raise ParameterError(
+            f"with {chosen}, the optimizer would have to keep other arrays than it has kept so far. Make a new "
+            "optimizer instead of changing param_groups."
+        )
 
 
 def _grouped(params: Parameters) -> list[dict[str, Any]]:
+    if not isinstance(params, Iterable):
+        raise _stranger(params)
     given = list(params)
     if given and all(isinstance(group, dict) for group in given):
         return given  # pyright: ignore[reportReturnType]
     return [{"params": given}]
+
+
+def _stranger(given: Any) -> ParameterError:
+    return ParameterError(f"the optimizer was given a {type(given).__name__}: expected net.parameters().")
 
 
 def _only(state: Any, numbers: Iterable[str]) -> Any:

@@ -4,6 +4,7 @@ from typing import Any
 
 import optax
 
+from ..errors import ParameterError
 from .optimizer import Optimizer, Parameters, Rate, refuse_outside
 
 
@@ -17,9 +18,9 @@ class SGD(Optimizer):
     Args:
         params: Parameters, or groups of them: see `Optimizer`.
         lr: Learning rate, >= 0; or a function of the step's number.
-        momentum: 0 to 1.
+        momentum: In [0, 1).
         weight_decay: >= 0.
-        nesterov: Whether the momentum looks one step ahead.
+        nesterov: Whether the momentum, then above 0, looks one step ahead.
         clip_grad_norm: See `Optimizer`.
 
     Raises:
@@ -54,8 +55,12 @@ class SGD(Optimizer):
     def check(self, group: dict[str, Any]) -> None:
         refuse_outside("momentum", group["momentum"], 0, 1)
         refuse_outside("weight_decay", group["weight_decay"], 0)
+        if group["nesterov"] and not group["momentum"]:
+            raise ParameterError(
+                f"nesterov is True, but momentum is {group['momentum']}: it looks ahead by the momentum. "
+                "Give one above 0."
+            )
 
     def transform(self, momentum: float, weight_decay: float, nesterov: bool) -> optax.GradientTransformation:
-        parts = [optax.add_decayed_weights(weight_decay)] if weight_decay else []
-        parts += [optax.trace(momentum, nesterov)] if momentum else []
-        return optax.chain(optax.identity(), *parts)
+        decay = optax.add_decayed_weights(weight_decay) if weight_decay else optax.identity()
+        return optax.chain(decay, optax.trace(momentum, nesterov) if momentum else optax.identity())

@@ -1,0 +1,110 @@
+"""What `train_step` refuses; and that nothing has changed then."""
+
+import contextlib
+
+import numpy as np
+import pytest
+from nn.nets import C, D, N, T, mlp, raises, spikes
+
+import grilly
+from grilly import DataError, ParameterError, ShapeError, StateError, nn, optim
+from grilly.runtime.devices import find_device
+
+LABELS = np.array([0, 1, 1])
+
+
+@pytest.fixture(params=["cpu", "vulkan"])
+def place(request):
+    grilly.seed(0)
+    return find_device(request.param)
+
+
+@contextlib.contextmanager
+def refusing(net, kind, said, layer=None):
+    """A training step of the net that is refused by this text, and changes nothing."""
+    optimizer = optim.AdamW(net.parameters())
+    before = net.state_dict()
+    with raises(kind, said, layer):
+        yield grilly.train_step(net, nn.CrossEntropyLoss(), optimizer)
+    for name, value in net.state_dict().items():
+        np.testing.assert_array_equal(value, before[name], err_msg=name)
+    assert optimizer.steps == 0
+
+
+EXPECTED = "class numbers from 0 to 1 were expected, as an integer array of shape (N,)."
+WRONG = {
+    "too_large": (np.array([0, 2, 3]), f"labels[1] is 2: {EXPECTED}"),
+    "negative": (np.array([0, -1, 3]), f"labels[1] is -1: {EXPECTED}"),
+    "of_64_bits": (np.array([0, 0, 2**40]), f"labels[2] is 1099511627776: {EXPECTED}"),
+    "floats": (np.zeros(3), f"labels have dtype float64, labels[0] is 0.0: {EXPECTED}"),
+    "not_a_number": (np.array([0, np.nan, 0], np.float32), f"labels have dtype float32, labels[1] is nan: {EXPECTED}"),
+    "one_hot": (np.eye(3, 2), f"labels have shape (3, 2): {EXPECTED}"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_labels_that_are_none(name, place):
+    labels, said = WRONG[name]
+    with refusing(mlp().to(place), DataError, said) as step:
+        step(spikes(T, N, D), labels)
+
+
+def test_another_number_of_labels(place):
+    said = "labels have shape (2,), logits (3, 2): one label for each of 3 rows was expected."
+    with refusing(mlp().to(place), ShapeError, said) as step:
+        step(spikes(T, N, D), LABELS[:2])
+
+
+def test_an_input_that_does_not_fit(place):
+    said = (
+        f"x has shape ({T * N}, {D + 1}), weight (5, {D}): "
+        "linear takes x of shape (*, in) and a weight of shape (out, in) with the same number of inputs."
+    )
+    with refusing(mlp().to(place), ShapeError, said, layer=f'"0.0": Linear({D}, 5)') as step:
+        step(spikes(T, N, D + 1), LABELS)
+
+
+def test_a_net_in_evaluation_mode(place):
+    said = "the net is in evaluation mode: call net.train() before a training step."
+    with refusing(mlp().to(place).eval(), StateError, said) as step:
+        step(spikes(T, N, D), LABELS)
+
+
+def test_neurons_that_take_single_steps(place):
+    said = (
+        "the net's neurons are in step mode 's', but a training step takes whole sequences (T, N, *). "
+        "Call F.set_step_mode(net, 'm')."
+    )
+    with refusing(mlp(step_mode="s").to(place), ParameterError, said) as step:
+        step(spikes(T, N, D), LABELS)
+
+
+def test_step_modes_that_differ(place):
+    """As where a neuron, which takes single steps by default, follows a container, which does not."""
+    net = nn.Sequential(nn.SeqToANNContainer(nn.Linear(D, C)), nn.LIFNode()).to(place)
+    said = (
+        "the elements of a Sequential differ in step mode (0 'm', 1 's'): some take a sequence (T, N, *), and some "
+        "a single step (N, *). Call F.set_step_mode(net, 'm'), or 's'."
+    )
+    with refusing(net, ParameterError, said) as step:
+        step(spikes(T, N, D), LABELS)
+
+
+def test_nothing_to_learn(place):
+    net = mlp().to(place)
+    for parameter in net.parameters():
+        parameter.requires_grad = False
+    said = "requires_grad is False for every parameter of the optimizer: nothing can be learned."
+    with refusing(net, ParameterError, said) as step:
+        step(spikes(T, N, D), LABELS)
+
+
+def test_strangers():
+    net = mlp()
+    optimizer = optim.SGD([*net.parameters(), nn.Parameter(np.zeros((2, 3)), name="scale")], lr=0.1)
+    said = (
+        "the optimizer holds parameters that the net does not have: Parameter(scale, shape=(2, 3)). "
+        "Make it of this net's parameters()."
+    )
+    with raises(ParameterError, said):
+        grilly.train_step(net, nn.CrossEntropyLoss(), optimizer)
