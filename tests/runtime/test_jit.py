@@ -1,5 +1,6 @@
 """`grilly.jit`: the same answers as `jax.jit` on every device, traced once for each signature."""
 
+import gc
 import re
 from functools import partial
 
@@ -147,6 +148,7 @@ def test_donated_state_stays_where_it_is_and_training_allocates_nothing(device):
             assert float(total) == 6
             assert v.storage.address == address
 
+    gc.collect()  # what earlier tests left must not be freed midway: results would move into the gap
     train(30)
     before = (device.counts(), device.allocations)
     train(30)
