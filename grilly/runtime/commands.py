@@ -30,6 +30,7 @@ class Recording:
         handle: Vulkan's.
         value: The timeline value of its last submission; freed after that.
         kept: What must live as long as the recording.
+        staging: Memory on the host that it copies from.
     """
 
     def __init__(self, device: "VulkanDevice") -> None:
@@ -37,6 +38,7 @@ class Recording:
         self.handle = device.create("CommandBuffer", device.command_buffer_info)
         self.value = 0
         self.kept: list[Any] = []
+        self.staging: list[Buffer] = []
         self._push = ffi.new("uint64_t[]", device.target.push_constant_bytes // 8)
         self._region = ffi.new("VkBufferCopy*")
         check(

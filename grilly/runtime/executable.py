@@ -75,8 +75,8 @@ class Executable:
                     recording = self._recorded(addresses, slot, values)
                     recordings.add(tuple(addresses), recording)
                 done = device.submit(recording)
-                if slot:
-                    slot.staging.value = done
+                for staging in (*recording.staging, *([slot.staging] if slot else [])):
+                    staging.value = done
                 for buffer in fresh:
                     buffer.value = done
                 for k in (*self._in_place, *(slot.kept if slot else ())):
@@ -174,9 +174,12 @@ class Executable:
         pipelines = [device.pipeline(dispatch.shader) for dispatch in dispatches]
         tables = _tables(device, dispatches, places)
         recording = Recording(device)
-        recording.kept += [tables, self._constants, self._arena]
+        recording.kept += [self._constants, self._arena]
+        if tables:
+            tables.upload(recording)
         if slot:
             slot.upload(recording, values)
+        if tables or slot:
             recording.barrier()
         if timestamps is not None:
             recording.reset_timestamps(timestamps, len(dispatches) + 1)
@@ -212,15 +215,31 @@ def _shared_results(plan: Plan) -> tuple[int, ...]:
     return tuple(shared)
 
 
-def _tables(device: VulkanDevice, dispatches: Sequence[Dispatch], places: list[list[int]]) -> Buffer | None:
-    """Puts the addresses of shaders with many into device memory, and one address in their place."""
+class _Tables:
+    """Addresses in device memory, for shaders with many. The recording that needs them copies them there itself."""
+
+    def __init__(self, device: VulkanDevice, addresses: list[int]) -> None:
+        values = np.array(addresses, np.uint64)
+        self.buffer = device.heap.allocate(values.nbytes)
+        self._staging = device.host_heap.allocate(values.nbytes)
+        self._staging.view(values.dtype, values.shape)[:] = values
+        self._nbytes = values.nbytes
+
+    def upload(self, recording: Recording) -> None:
+        recording.kept.append(self.buffer)
+        recording.staging.append(self._staging)
+        recording.copy(self._staging, self.buffer, self._nbytes)
+
+
+def _tables(device: VulkanDevice, dispatches: Sequence[Dispatch], places: list[list[int]]) -> _Tables | None:
+    """Moves the addresses of shaders with many to tables, and puts one address in their place."""
     tabled = [k for k, dispatch in enumerate(dispatches) if dispatch.shader.table]
     if not tabled:
         return None
     starts = np.cumsum([0, *(len(places[k]) for k in tabled)])
-    tables = device.put(np.array([address for k in tabled for address in places[k]], np.uint64))
+    tables = _Tables(device, [address for k in tabled for address in places[k]])
     for k, start in zip(tabled, starts[:-1], strict=True):
-        places[k] = [tables.address + 8 * int(start)]
+        places[k] = [tables.buffer.address + 8 * int(start)]
     return tables
 
 
