@@ -7,14 +7,15 @@ from .builder import Builder, Index
 from .indexing import add, assume, less, mul, sub
 from .ir import Graph, Value
 from .kernels import map as maps
-from .kernels import matmul, reduction, scan
+from .kernels import matmul, reduction, scan, sort
 from .kernels.task import WORKGROUP, Context, Task
 from .partition import Kernel, reads
 from .plan import Shader
 from .target import Target
 
-GROUPS = {"map": maps.groups, "reduction": reduction.groups, "scan": scan.groups, "matmul": matmul.groups}
-EMIT = {"map": maps.emit, "reduction": reduction.emit, "scan": scan.emit, "matmul": matmul.emit}
+KINDS = {"map": maps, "reduction": reduction, "scan": scan, "matmul": matmul, "sort": sort}
+GROUPS = {name: kind.groups for name, kind in KINDS.items()}
+EMIT = {name: kind.emit for name, kind in KINDS.items()}
 STAGE = {"map": maps.emit_stage, "reduction": reduction.emit_stage}
 
 

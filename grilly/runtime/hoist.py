@@ -165,7 +165,7 @@ def _transpose(editor: Editor, eqn: Equation, operands: list[Operand], steps: in
     return _made(editor, eqn, [operands[0].atom], steps, permutation=order)
 
 
-@_rule("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or")
+@_rule("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "reduce_xor")
 def _reduce(editor: Editor, eqn: Equation, operands: list[Operand], steps: int) -> Atom:
     return _made(editor, eqn, [operands[0].atom], steps, axes=tuple(axis + 1 for axis in eqn.params["axes"]))
 

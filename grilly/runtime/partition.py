@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 
 from .ir import Atom, Equation, Graph, ScanParams, Value
 from .kernels import elementwise, reduction, scan
-from .kernels.pull import RULES
+from .kernels.gather import COMPUTED, keeps_place
+from .kernels.pull import REPEATING, RULES
 from .kernels.task import SMALL, Task
 from .target import Target
 from .trace import unsupported
 
 CHEAP = 4  # elementwise equations that are computed again rather than stored and loaded for each element of a broadcast
 DEAR = 12  # ... rather than stored and loaded by a second kernel
+KINDS = {"dot_general": "matmul", "sorted_blocks": "sort", **dict.fromkeys(reduction.COMBINE, "reduction")}
 SAME_PLACE = {"reshape", "squeeze", "expand_dims"}  # views that keep the linear index
 
 
@@ -46,10 +48,8 @@ def kind_of(eqn: Equation) -> str | None:
         return None
     if eqn.primitive == "scan":
         return "scan" if scan.is_pointwise(eqn.params["scan"]) else "loop"
-    if eqn.primitive == "dot_general":
-        return "matmul"
-    if eqn.primitive in reduction.COMBINE:
-        return "reduction"
+    if eqn.primitive in KINDS:
+        return KINDS[eqn.primitive]
     raise unsupported(eqn)
 
 
@@ -78,6 +78,7 @@ class _Storage:
                 self.stored.update(dict.fromkeys(eqn.outputs))
         for eqn in self.graph.equations:
             self._store_operands(eqn)
+        self._store_seen_twice()
         self._store_shared()
         order = {value: k for k, eqn in enumerate(self.graph.equations) for value in eqn.outputs}
         return sorted(self.stored, key=order.__getitem__)
@@ -87,17 +88,17 @@ class _Storage:
 
     def _store_operands(self, eqn: Equation) -> None:
         """What would be computed many times over: operands of products, and of broadcasts and windows if dear."""
-        for operand in eqn.inputs:
-            if not self._computed(operand):
+        searched = scan.searched(eqn.params["scan"]) if self.kinds[eqn] == "scan" else ()
+        for number, operand in enumerate(eqn.inputs):
+            if not isinstance(operand, Value) or operand not in self.graph.producer:
                 continue
-            assert isinstance(operand, Value)
             base = self._behind_views(operand)
             if self.kinds[eqn] == "loop":
                 self._store(operand)
             if self.kinds[eqn] == "matmul" and self.cost(base) > 0:
                 self._store(base)
-            repeated = self._repeats(eqn, operand) and self.cost(base) > CHEAP
-            if repeated:
+            repeated = number in searched or self._repeats(eqn, operand)
+            if repeated and self.cost(base) > CHEAP:
                 self._store(base)
 
     def _store(self, value: Value) -> None:
@@ -105,20 +106,14 @@ class _Storage:
         self.costs[value] = 0
 
     def _repeats(self, eqn: Equation, operand: Value) -> bool:
-        if eqn.primitive in (
-            "reduce_window_max",
-            "reduce_window_sum",
-            "reduce_window_min",
-            "select_and_scatter_add",
-        ):
-            return True
-        return not self.kinds[eqn] and any(operand.size < value.size for value in eqn.outputs)
+        more = not self.kinds[eqn] and any(operand.size < value.size for value in eqn.outputs)
+        return more or eqn.primitive in REPEATING
 
     def _behind_views(self, value: Value) -> Value:
         """The value that a chain of views looks at."""
         eqn = self.graph.producer.get(value)
         while eqn and eqn.primitive in RULES and len(eqn.inputs) == 1 and value not in self.stored:
-            if eqn.primitive.startswith("reduce_window") or not isinstance(eqn.inputs[0], Value):
+            if eqn.primitive in REPEATING or not isinstance(eqn.inputs[0], Value):
                 break
             value = eqn.inputs[0]
             eqn = self.graph.producer.get(value)
@@ -126,9 +121,8 @@ class _Storage:
 
     def cost(self, atom: Atom) -> int:
         """Elementwise equations behind a value, down to what is stored."""
-        if not self._computed(atom) or atom in self.stored:
+        if not isinstance(atom, Value) or atom not in self.graph.producer or atom in self.stored:
             return 0
-        assert isinstance(atom, Value)
         if atom not in self.costs:
             eqn = self.graph.producer[atom]
             below = sum(self.cost(operand) for operand in eqn.inputs)
@@ -136,9 +130,16 @@ class _Storage:
         return self.costs[atom]
 
     def _own_cost(self, eqn: Equation) -> int:
-        if "window_dimensions" in eqn.params:
-            return math.prod(eqn.params["window_dimensions"])
-        return int(eqn.primitive in elementwise.rules)
+        if eqn.primitive in REPEATING:
+            return math.prod(eqn.params.get("window_dimensions", (DEAR,)))
+        return int(eqn.primitive in elementwise.rules or eqn.primitive in COMPUTED)
+
+    def _store_seen_twice(self) -> None:
+        """A dear value that several views look at, each from places of its own: the halves of a recursion, say."""
+        for value, readers in self.graph.consumers.items():
+            views = sum(eqn.primitive in RULES and eqn.primitive not in SAME_PLACE for eqn in readers)
+            if views > 1 and self.cost(value) > DEAR:
+                self._store(value)
 
     def _store_shared(self) -> None:
         """A dear value that kernels over different domains would each compute."""
@@ -268,8 +269,9 @@ def leaves(graph: Graph, stored: dict[Value, None], atom: Atom, same: bool) -> l
         if eqn is None or (atom in stored and not top):
             found[atom] = found.get(atom, True) and same
             return
-        for operand in eqn.inputs:
-            keeps = eqn.primitive in SAME_PLACE or (eqn.primitive in elementwise.rules and operand.shape == atom.shape)
+        for number, operand in enumerate(eqn.inputs):
+            pointwise = eqn.primitive in elementwise.rules and operand.shape == atom.shape
+            keeps = pointwise or eqn.primitive in SAME_PLACE or keeps_place(eqn, number)
             walk(operand, same and keeps, False)
 
     walk(atom, same, same)
@@ -372,7 +374,7 @@ def _levelled(
             if level[k] != wanted:
                 continue
             tasks = tuple(d.task for d in sorted(cluster, key=lambda d: d.level))
-            if tasks[0].kind in ("matmul", "scan", "loop"):
+            if tasks[0].kind in ("matmul", "scan", "loop", "sort"):
                 kernels.append(Kernel((tasks,)))
             else:
                 sections.append(tasks)

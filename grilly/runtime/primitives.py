@@ -19,6 +19,7 @@ KINDS = {
     "call": "Inlined, with its custom derivative if it has one.",
     "nothing": "Takes no part in what runs.",
 }
+OWN = {"conv_patches", "ordered_fold"}  # views that no jaxpr has
 TITLE = """# Primitives
 
 What `grilly.jit` compiles. Written by `python -m grilly.runtime.primitives`; a test compares.
@@ -33,13 +34,13 @@ def rows() -> Iterator[tuple[str, str, str]]:
     """Name, kind and remark of every primitive, by name."""
     kinds: dict[str, tuple[str, str]] = {}
     kinds.update((name, ("element", "")) for name in elementwise.rules if name not in composites)
-    kinds.update((name, ("view", "")) for name in RULES if name != "conv_patches")
+    kinds.update((name, ("view", "")) for name in RULES if name not in OWN)
     kinds.update((name, ("reduction", "")) for name in reduction.COMBINE)
     kinds.update((name, ("composite", _summary(function))) for name, function in composites.items())
     kinds.update((name, ("product", "")) for name in ("dot_general", "conv_general_dilated"))
     kinds.update({"scan": ("scan", ""), "cond": ("choice", "")})
     kinds.update((name, ("call", "")) for name in CALLS)
-    kinds.update((name, ("nothing", "")) for name in IDENTITIES | UNDEFINED)
+    kinds.update((name, ("nothing", "")) for name in IDENTITIES | UNDEFINED | {"platform_index"})
     for name in sorted(kinds):
         yield name, *kinds[name]
 

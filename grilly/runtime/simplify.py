@@ -168,5 +168,7 @@ REWRITES: dict[str, Rewrite] = {
     "split": _split,
     "stack": _stack,
     "conv_general_dilated": convolution,
-    **dict.fromkeys(("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or"), _reduction),
+    **dict.fromkeys(
+        ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "reduce_xor"), _reduction
+    ),
 }

@@ -149,6 +149,8 @@ class _Translator:
             return inputs
         if name == "scan":
             return self.scan(eqn, inputs, source)
+        if name == "platform_index" and (ours := _branch_of_platforms(eqn.params["platforms"])) is not None:
+            return [_literal(ours, np.int32)]
         if name in UNDEFINED:
             return [self.zeros(_aval(var.aval), source) for var in eqn.outvars]
         if name == "cond":
@@ -233,6 +235,12 @@ def _literal(value: Any, dtype: Any) -> Literal:
     return Literal(np.asarray(value, dtype))
 
 
+def _branch_of_platforms(platforms: Sequence[Any]) -> int | None:
+    """Which branch of `lax.platform_dependent` is ours: the CPU's, which is plain JAX, or else the one for all."""
+    named = [k for k, names in enumerate(platforms) if names is not None and "cpu" in names]
+    return next(iter([*named, *(k for k, names in enumerate(platforms) if names is None)]), None)
+
+
 def _folded(eqn: Any, inputs: Sequence[Atom]) -> list[Atom]:
     """An equation of known scalars, computed now, by JAX, so that no constant is off by an ulp."""
     with jax.ensure_compile_time_eval():
@@ -287,6 +295,16 @@ def _reshape_key(params: dict[str, Any], _: int, __: int, words: int) -> None:
     params["new_sizes"] = (*params["new_sizes"], words)
 
 
+def _gather_key(params: dict[str, Any], _: int, out_rank: int, words: int) -> None:
+    numbers = params["dimension_numbers"]
+    params["dimension_numbers"] = numbers._replace(offset_dims=(*numbers.offset_dims, out_rank))
+    params["slice_sizes"] = (*params["slice_sizes"], words)
+
+
+def _dynamic_slice_key(params: dict[str, Any], _: int, __: int, words: int) -> None:
+    params["slice_sizes"] = (*params["slice_sizes"], words)
+
+
 def _transpose_key(params: dict[str, Any], rank: int, _: int, __: int) -> None:
     params["permutation"] = (*params["permutation"], rank)
 
@@ -300,6 +318,8 @@ KEY_AXIS = {
     "broadcast_in_dim": _broadcast_key,
     "reshape": _reshape_key,
     "transpose": _transpose_key,
+    "gather": _gather_key,
+    "dynamic_slice": _dynamic_slice_key,
     "squeeze": _unchanged,
     "concatenate": _unchanged,
 }

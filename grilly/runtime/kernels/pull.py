@@ -15,13 +15,15 @@ from . import elementwise
 Source = Callable[[Place], Ref]
 ViewRule = Callable[["Pull", Equation, Place], Ref]
 RULES: dict[str, ViewRule] = {}
+REPEATING: set[str] = set()  # views that look at an element of an operand many times over
 
 
-def view(*names: str) -> Callable[[ViewRule], ViewRule]:
+def view(*names: str, repeats: bool = False) -> Callable[[ViewRule], ViewRule]:
     """Registers a primitive whose elements come from other places of its operands."""
 
     def register(function: ViewRule) -> ViewRule:
         RULES.update(dict.fromkeys(names, function))
+        REPEATING.update(names if repeats else ())
         return function
 
     return register

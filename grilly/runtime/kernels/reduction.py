@@ -37,12 +37,13 @@ COMBINE: dict[str, Callable[[Builder, Ref, Ref], Ref]] = {
     "reduce_min": lambda b, x, y: larger(b, x, y, smaller=True),
     "reduce_or": _logical(Op.LogicalOr, Op.BitwiseOr),
     "reduce_and": _logical(Op.LogicalAnd, Op.BitwiseAnd),
+    "reduce_xor": _logical(Op.LogicalNotEqual, Op.BitwiseXor),
 }
 
 
 def neutral(primitive: str, dtype: np.dtype) -> np.ndarray:
     """What changes nothing when it is folded in."""
-    if primitive in ("reduce_sum", "reduce_or"):
+    if primitive in ("reduce_sum", "reduce_or", "reduce_xor"):
         return np.zeros((), dtype)
     if primitive == "reduce_prod":
         return np.ones((), dtype)

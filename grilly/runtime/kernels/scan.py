@@ -11,6 +11,7 @@ from ..builder import Index, Ref
 from ..indexing import Place, add, assume, equal, less, mul, sub
 from ..ir import Atom, ScanParams, Value
 from . import elementwise
+from .gather import COMPUTED, keeps_place
 from .map import store_roots
 from .pull import RULES, Pull, Source
 from .task import WORKGROUP, Context, Task, groups_for, lanes_of
@@ -57,11 +58,22 @@ def _keeps_place(scan: ScanParams, atom: Atom, carried: set[Value], seen: set[Va
     keeps = inner.primitive in elementwise.rules or (
         inner.primitive in RESHAPES and inner.inputs and inner.inputs[0].size == atom.size
     )
-    for operand in inner.inputs:
-        moved = not keeps or operand.size not in (1, atom.size)
+    for number, operand in enumerate(inner.inputs):
+        moved = not (keeps or keeps_place(inner, number)) or operand.size not in (1, atom.size)
         if moved and operand.size > 1 and operand in carried:
             return False
     return all(_keeps_place(scan, operand, carried, seen) for operand in inner.inputs)
+
+
+def searched(scan: ScanParams) -> set[int]:
+    """The consts in which a step looks elements up, wherever it has computed that they are."""
+    found = set()
+    for eqn in scan.body.equations:
+        atom = eqn.inputs[0] if eqn.primitive in COMPUTED else None
+        while atom in scan.body.producer and scan.body.producer[atom].primitive in RULES:
+            atom = scan.body.producer[atom].inputs[0]
+        found.update(k for k in range(scan.consts) if scan.body.inputs[k] is atom)
+    return found
 
 
 def groups(task: Task) -> int:

@@ -5,18 +5,29 @@ An element of the result asks for every element of its window, so nothing is sca
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..builder import Builder, Index, Ref
+from ..builder import BOOL, Builder, Index, Ref
 from ..indexing import Place, add, div, equal, guarded, less, mod, mul, sub
 from ..ir import Atom, Equation
 from ..spirv import Op
-from .elementwise import larger
+from .elementwise import kind_of
 from .pull import Pull, view
 from .reduction import COMBINE, neutral
+
+UNROLLED = 64  # elements of a window that are written out one by one
+# What says that a window's choice so far stays.
+KEEPS = {
+    ("ge", "f"): Op.FOrdGreaterThanEqual,
+    ("ge", "i"): Op.SGreaterThanEqual,
+    ("ge", "u"): Op.UGreaterThanEqual,
+    ("le", "f"): Op.FOrdLessThanEqual,
+    ("le", "i"): Op.SLessThanEqual,
+    ("le", "u"): Op.ULessThanEqual,
+}
 
 
 def tapped(pull: Pull, operand: Atom, indices: Sequence[Index], dilation: Sequence[int]) -> tuple[Ref, Ref | bool]:
@@ -35,38 +46,72 @@ def tapped(pull: Pull, operand: Atom, indices: Sequence[Index], dilation: Sequen
     return pull.at(operand, Place(b, operand.shape, coordinates=safe)), inside
 
 
-def _window_index(b: Builder, out: Index, step: int, offset: int, low: int) -> Index:
-    """Where a window's element lies: `out step + offset - low`."""
-    index = mul(b, out, step)
+def _tap(
+    pull: Pull, operand: Atom, params: Mapping[str, Any], out: Sequence[Index], offsets: Sequence[Index]
+) -> tuple[Ref, Ref | bool]:
+    """The element that the window of `out` has at `offsets`, and whether it lies inside the operand."""
+    b, ones = pull.b, (1,) * len(out)
+    wide, base = (params.get(name, ones) for name in ("window_dilation", "base_dilation"))
+    indices = [
+        _window_index(b, o, int(step), offset, int(dilation), int(low))
+        for o, step, offset, dilation, (low, _) in zip(
+            out, params["window_strides"], offsets, wide, params["padding"], strict=True
+        )
+    ]
+    return tapped(pull, operand, indices, base)
+
+
+def _window_index(b: Builder, out: Index, step: int, offset: Index, dilation: int, low: int) -> Index:
+    """Where a window's element lies: `out step + offset dilation - low`."""
+    index, offset = mul(b, out, step), mul(b, offset, dilation)
+    if not isinstance(offset, int):
+        index, offset = add(b, index, offset), 0
     return add(b, index, offset - low) if offset >= low else sub(b, index, low - offset)
 
 
-@view("reduce_window_sum", "reduce_window_max", "reduce_window_min")
+def _over_window(
+    pull: Pull, extents: Sequence[int], start: list[Ref], body: Callable[[Sequence[Index], Index, list[Ref]], list[Ref]]
+) -> list[Ref]:
+    """Folds over a window: `carried = body(offsets, number, carried)`. A large window is a loop."""
+    b, count = pull.b, math.prod(extents)
+    if count > UNROLLED:
+        at = lambda nth: Place(b, extents, linear=nth).coordinates()  # noqa: E731
+        return b.loop(0, count, 1, start, lambda nth, so_far: body(at(nth), nth, so_far), bound=count)
+    for nth, offsets in enumerate(itertools.product(*map(range, extents))):
+        start = body(offsets, nth, start)
+    return start
+
+
+@view("reduce_window_sum", "reduce_window_max", "reduce_window_min", repeats=True)
 def _reduce_window(pull: Pull, eqn: Equation, place: Place) -> Ref:
     operand, params, b = eqn.inputs[0], eqn.params, pull.b
     name = "reduce_" + eqn.primitive.rsplit("_", 1)[1]
     nothing = b.const(neutral(name, operand.dtype))
-    total = None
-    for offsets in itertools.product(*map(range, params["window_dimensions"])):
-        indices = [
-            _window_index(b, place[axis], step, offset * wide, low)
-            for axis, (offset, step, wide, (low, _)) in enumerate(
-                zip(
-                    offsets,
-                    params["window_strides"],
-                    params["window_dilation"],
-                    params["padding"],
-                    strict=True,
-                )
-            )
-        ]
-        value, inside = tapped(pull, operand, indices, params["base_dilation"])
+
+    def body(offsets: Sequence[Index], nth: Index, so_far: list[Ref]) -> list[Ref]:
+        value, inside = _tap(pull, operand, params, place.coordinates(), offsets)
         value = b.select(inside, value, nothing)
-        total = value if total is None else COMBINE[name](b, total, value)
-    return nothing if total is None else total
+        return [value if nth == 0 else COMBINE[name](b, so_far[0], value)]
+
+    return _over_window(pull, params["window_dimensions"], [nothing], body)[0]
 
 
-@view("select_and_scatter_add")
+@view("select_and_gather_add", repeats=True)
+def _select_and_gather_add(pull: Pull, eqn: Equation, place: Place) -> Ref:
+    """What the source holds where a window chose its element; 0 where it chose none."""
+    source, operand = eqn.inputs
+    params, b = eqn.params, pull.b
+
+    zero = b.const(np.zeros((), source.dtype))
+
+    def follow(offsets: Sequence[Index], _: Index) -> Ref:
+        value, inside = _tap(pull, source, params, place.coordinates(), offsets)
+        return b.select(inside, value, zero)
+
+    return _chosen(pull, operand, place.coordinates(), params, follow, zero)
+
+
+@view("select_and_scatter_add", repeats=True)
 def _select_and_scatter_add(pull: Pull, eqn: Equation, place: Place) -> Ref:
     """Each element sums what the windows that chose it hand back. Of equals, a window chooses its first."""
     source, operand = eqn.inputs
@@ -74,9 +119,11 @@ def _select_and_scatter_add(pull: Pull, eqn: Equation, place: Place) -> Ref:
     window, strides = params["window_dimensions"], params["window_strides"]
     zero = b.const(np.zeros((), source.dtype))
     padded = [add(b, place[axis], int(low)) for axis, (low, _) in enumerate(params["padding"])]
-    covering = [range(math.ceil(w / s)) for w, s in zip(window, strides, strict=True)]
-    total = None
-    for back in itertools.product(*covering):
+
+    def number(_: Sequence[Index], nth: Index) -> Ref:
+        return b.as_ref(nth)
+
+    def body(back: Sequence[Index], first: Index, so_far: list[Ref]) -> list[Ref]:
         outs = [sub(b, div(b, i, s), k) for i, s, k in zip(padded, strides, back, strict=True)]
         own = [sub(b, i, mul(b, o, s)) for i, o, s in zip(padded, outs, strides, strict=True)]
         covered: Ref | bool = True
@@ -86,33 +133,38 @@ def _select_and_scatter_add(pull: Pull, eqn: Equation, place: Place) -> Ref:
         nth: Index = 0
         for offset, width in zip(own, window, strict=True):
             nth = add(b, mul(b, nth, width), offset)
-        chosen = equal(b, _chosen(pull, operand, safe, params, eqn.params["select_prim"] == "ge"), nth)
+        chosen = equal(b, _chosen(pull, operand, safe, params, number, b.const(np.uint32(0))), nth)
         value = pull.at(source, Place(b, source.shape, coordinates=safe))
         value = b.select(b.both(covered, chosen), value, zero)
-        total = value if total is None else b.op(Op.FAdd, source.dtype, total, value)
-    return zero if total is None else total
+        return [value if first == 0 else COMBINE["reduce_sum"](b, so_far[0], value)]
+
+    covering = [math.ceil(w / s) for w, s in zip(window, strides, strict=True)]
+    return _over_window(pull, covering, [zero], body)[0]
 
 
-def _chosen(pull: Pull, operand: Atom, outs: list[Index], params: Mapping[str, Any], largest: bool) -> Ref:
-    """The number, within its window, of the element that a window chose."""
-    b, best, which = pull.b, None, pull.b.const(np.uint32(0))
-    for nth, offsets in enumerate(itertools.product(*map(range, params["window_dimensions"]))):
-        indices = [
-            _window_index(b, out, step, offset, int(low))
-            for out, step, offset, (low, _) in zip(
-                outs, params["window_strides"], offsets, params["padding"], strict=True
-            )
-        ]
-        value, inside = tapped(pull, operand, indices, (1,) * len(indices))
-        worst = b.const(neutral("reduce_max" if largest else "reduce_min", operand.dtype))
+def _chosen(
+    pull: Pull,
+    operand: Atom,
+    out: Sequence[Index],
+    params: Mapping[str, Any],
+    result: Callable[[Sequence[Index], Index], Ref],
+    nothing: Ref,
+) -> Ref:
+    """The `result` of the element that a window chose, as JAX chooses: the first that no later one beats, where NaN is
+    beaten by whatever comes next. Outside the operand lies what nothing is worse than; it may be chosen, too.
+    """
+    b, largest = pull.b, params["select_prim"] == "ge"
+    keeps = KEEPS[params["select_prim"], kind_of(operand.dtype)]
+    worst = b.const(neutral("reduce_max" if largest else "reduce_min", operand.dtype))
+
+    def body(offsets: Sequence[Index], nth: Index, so_far: list[Ref]) -> list[Ref]:
+        best, chosen = so_far
+        value, inside = _tap(pull, operand, params, out, offsets)
         value = b.select(inside, value, worst)
-        if best is None:
-            best = value
-            continue
-        better = b.op(Op.FOrdGreaterThan if largest else Op.FOrdLessThan, np.dtype(bool), value, best)
-        which = b.select(better, b.const(np.uint32(nth)), which)
-        best = larger(b, best, value, smaller=not largest)
-    return which
+        stays = b.op(keeps, BOOL, best, value)
+        return [b.select(stays, best, value), b.select(stays, chosen, result(offsets, nth))]
+
+    return _over_window(pull, params["window_dimensions"], [worst, nothing], body)[1]
 
 
 @view("conv_patches")

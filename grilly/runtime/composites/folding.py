@@ -1,0 +1,116 @@
+"""Folds by a function that the user wrote: `lax.reduce`, `lax.reduce_window` and what scatters use.
+
+A function of one primitive that we know is that primitive. Any other runs on one element after another, in the order
+of their indices; as JAX asks, its initial values must change nothing.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax import lax
+from jax import numpy as jnp
+from jax.extend import core as jex
+
+BINARY = {
+    "add": lax.add,
+    "mul": lax.mul,
+    "max": lax.max,
+    "min": lax.min,
+    "or": lax.bitwise_or,
+    "and": lax.bitwise_and,
+    "xor": lax.bitwise_xor,
+}
+REDUCE = {
+    "add": lax.reduce_sum,
+    "mul": lax.reduce_prod,
+    "max": lax.reduce_max,
+    "min": lax.reduce_min,
+    "or": lax.reduce_or,
+    "and": lax.reduce_and,
+    "xor": lax.reduce_xor,
+}
+CHUNK = 256  # elements that are folded one after another
+
+
+def monoid(jaxpr: Any) -> str | None:
+    """The one primitive that a jaxpr of two numbers is made of."""
+    jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+    if len(jaxpr.eqns) != 1 or len(jaxpr.invars) != 2 or jaxpr.eqns[0].outvars != jaxpr.outvars:
+        return None
+    (eqn,) = jaxpr.eqns
+    return eqn.primitive.name if eqn.primitive.name in BINARY and {*eqn.invars} == {*jaxpr.invars} else None
+
+
+def elementwise(jaxpr: Any, consts: Sequence[Any] = ()) -> Callable[..., list[jax.Array]]:
+    """A jaxpr of numbers as a function of arrays that broadcast against each other."""
+    closed = jaxpr if hasattr(jaxpr, "jaxpr") else jex.ClosedJaxpr(jaxpr, consts)
+    function = jex.jaxpr_as_fun(closed)
+
+    def apply(*args: jax.Array) -> list[jax.Array]:
+        shape = jnp.broadcast_shapes(*(arg.shape for arg in args))
+        results = jax.vmap(function)(*(jnp.broadcast_to(arg, shape).reshape(-1) for arg in args))
+        return [result.reshape(shape) for result in results]
+
+    return apply
+
+
+def reduce(*args: jax.Array, jaxpr: Any, dimensions: Sequence[int], **_: object) -> list[jax.Array]:
+    """Folds the operands over some axes, from the initial values on."""
+    operands, starts = args[: len(args) // 2], args[len(args) // 2 :]
+    name = monoid(jaxpr)
+    if name:
+        return [BINARY[name](REDUCE[name](operands[0], dimensions), starts[0])]
+    kept = [axis for axis in range(operands[0].ndim) if axis not in dimensions]
+    shape = [operands[0].shape[axis] for axis in kept]
+    columns = [jnp.transpose(x, (*dimensions, *kept)).reshape(-1, math.prod(shape)) for x in operands]
+    return [total.reshape(shape) for total in _folded(columns, starts, elementwise(jaxpr))]
+
+
+def _folded(
+    columns: Sequence[jax.Array], starts: Sequence[jax.Array], function: Callable[..., list[jax.Array]]
+) -> Sequence[jax.Array]:
+    """Columns from top to bottom; long ones in chunks, side by side, and then the results of those."""
+    extent, width = columns[0].shape
+    count = math.ceil(extent / CHUNK)
+    if count > 1:
+        pads = [(0, count * CHUNK - extent, 0), (0, 0, 0)]
+        full = [lax.pad(x, start, pads).reshape(count, CHUNK, width) for x, start in zip(columns, starts, strict=True)]
+        chunks = [jnp.swapaxes(x, 0, 1).reshape(CHUNK, count * width) for x in full]
+        parts = _folded(chunks, starts, function)
+        return _folded([part.reshape(count, width) for part in parts], starts, function)
+    step = lambda totals, x: (tuple(function(*totals, *x)), None)  # noqa: E731
+    return lax.scan(step, tuple(jnp.full(width, start) for start in starts), tuple(columns))[0]
+
+
+def reduce_window(
+    *args: jax.Array,
+    jaxpr: Any,
+    consts: Sequence[Any],
+    window_dimensions: Sequence[int],
+    window_strides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    base_dilation: Sequence[int],
+    window_dilation: Sequence[int],
+) -> list[jax.Array]:
+    """Folds the elements of each window, from the initial values on."""
+    operands, starts = args[: len(args) // 2], args[len(args) // 2 :]
+    function = elementwise(jaxpr, consts)
+    config = [(low, high, between - 1) for (low, high), between in zip(padding, base_dilation, strict=True)]
+    padded = [lax.pad(x, start, config) for x, start in zip(operands, starts, strict=True)]
+    reach = [(size - 1) * wide + 1 for size, wide in zip(window_dimensions, window_dilation, strict=True)]
+    room = [extent - size for extent, size in zip(padded[0].shape, reach, strict=True)]
+    shape = [max(0, left // stride + 1) for left, stride in zip(room, window_strides, strict=True)]
+    totals = [jnp.full(shape, start) for start in starts]
+    if 0 in shape:
+        return totals
+    for offsets in itertools.product(*map(range, window_dimensions)):
+        first = [offset * wide for offset, wide in zip(offsets, window_dilation, strict=True)]
+        last = [start + (n - 1) * stride + 1 for start, n, stride in zip(first, shape, window_strides, strict=True)]
+        totals = function(*totals, *(lax.slice(x, first, last, window_strides) for x in padded))
+    return totals
+
+
+composites: dict[str, Callable] = {"reduce": reduce, "reduce_window": reduce_window}
