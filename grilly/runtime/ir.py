@@ -121,14 +121,59 @@ class Graph:
 
 
 @dataclass(frozen=True)
-class ScanParams:
-    """What a `scan` equation does: inputs are consts, carry, xs; outputs are carry, ys, each along axis 0."""
+class Chunks:
+    """How a scan's steps are cut, in the order they run: the first chunk may be shorter than the others."""
 
-    body: Graph  # (consts, carry, x) -> (carry, y)
+    length: int
+    every: int
+
+    @property
+    def first(self) -> int:
+        """Steps of the first chunk."""
+        return self.length - self.count * self.every
+
+    @property
+    def count(self) -> int:
+        """Chunks after the first."""
+        return max(0, -(-self.length // self.every) - 1)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The steps of a scan, computed again by its reverse twin from the carry before each chunk (see `recompute`).
+
+    Where the scan runs nowhere else, its outputs (carry, ys) follow those of the twin.
+    """
+
+    body: Graph  # (consts, carry, x) -> (carry, found, y)
+    consts: int
+    carries: int
+    found: int  # how many values a step finds for the twin: the last inputs of its body
+    chunks: Chunks
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class ScanParams:
+    """What a `scan` equation does: inputs are consts, carry, xs; outputs are carry, ys, each along axis 0.
+
+    Where it replays another scan, that one's consts, initial carry, carries before later chunks, and xs follow. Where
+    it is replayed, its last `saved` outputs hold something of the first step of each chunk but the first.
+    """
+
+    body: Graph  # (consts, carry, x, found) -> (carry, y)
     length: int
     reverse: bool
     consts: int
     carries: int
+    replay: Replay | None = None
+    saved: int = 0
+    chunks: Chunks | None = None
+
+    @property
+    def sequences(self) -> int:
+        """How many xs there are."""
+        return len(self.body.inputs) - self.consts - self.carries - (self.replay.found if self.replay else 0)
 
 
 def _lines(graph: Graph, indent: str = "", names: dict[Value, str] | None = None) -> Iterator[str]:
@@ -152,6 +197,10 @@ def _lines(graph: Graph, indent: str = "", names: dict[Value, str] | None = None
         yield f"{indent}{outputs} = {eqn.primitive}{params} {inputs}"
         for inner in eqn.params.values():
             if isinstance(inner, ScanParams):
-                yield f"{indent}  length {inner.length}{' reverse' if inner.reverse else ''}"
+                saved = f", saves {inner.saved} every {inner.chunks.every}" if inner.chunks else ""
+                yield f"{indent}  length {inner.length}{' reverse' if inner.reverse else ''}{saved}"
                 yield from _lines(inner.body, indent + "  ", names)
+                if inner.replay:
+                    yield f"{indent}  replays every {inner.replay.chunks.every}"
+                    yield from _lines(inner.replay.body, indent + "  ", names)
     yield f"{indent}outputs {' '.join(map(name, graph.outputs))}"

@@ -12,6 +12,7 @@ from .loops import Loop, loop
 from .memory import Memory, barriers, planned, range_of
 from .partition import SAME_PLACE, Kernel, Partition, kind_of, partition
 from .plan import Dispatch, Plan, Slot
+from .recompute import recomputed
 from .simplify import simplify
 from .target import Target
 from .trace import trace
@@ -48,7 +49,7 @@ def lower(
 
 def lowered(simple: Graph, donated: frozenset[int], target: Target) -> Lowered:
     """Compiles a graph. The body of a scan that is a loop is compiled by itself, like any other graph."""
-    graph = with_buffers(simple)
+    graph = with_buffers(recomputed(simple, target))
     parts = partition(graph, target)
     works = [_work(graph, parts, kernel, target) for kernel in parts.kernels]
     scratch = {work.scratch: k for k, work in enumerate(works) if isinstance(work, Loop)}

@@ -15,7 +15,7 @@ def sums_over_time(graph: Graph) -> Graph:
         axes = tuple(map(int, eqn.params.get("axes", ())))
         if eqn.primitive == "reduce_sum" and axes == (0,) and eqn.inputs[0].dtype.kind == "f":
             producer = graph.producer.get(eqn.inputs[0])  # type: ignore[arg-type]
-            if producer is not None and producer.primitive == "scan":
+            if producer is not None and eqn.inputs[0] in _stacked(producer):
                 summed.setdefault(eqn.inputs[0], []).append(eqn)  # type: ignore[arg-type]
     editor = Editor(graph)
     gone = {id(eqn) for eqns in summed.values() for eqn in eqns}
@@ -26,6 +26,11 @@ def sums_over_time(graph: Graph) -> Graph:
         if id(eqn) not in gone:
             editor.keep(eqn)
     return editor.done()
+
+
+def _stacked(eqn: Equation) -> tuple[Value, ...]:
+    """What a scan puts out at each step."""
+    return eqn.outputs[eqn.params["scan"].carries :] if eqn.primitive == "scan" else ()
 
 
 def _with_sums(editor: Editor, eqn: Equation, ys: list[Value], summed: dict[Value, list[Equation]]) -> Equation:

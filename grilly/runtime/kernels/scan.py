@@ -1,19 +1,21 @@
 """Scans with an elementwise body: an invocation owns one element (or four neighbours) and loops over all steps, its
-carry in registers. Inputs of a few steps are loaded ahead, so that several loads are in flight.
+carry in registers. Inputs of a few steps are loaded ahead, so that several loads are in flight. Where the scan goes
+back through the steps of another one, those are computed again chunk by chunk (see `recompute`).
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from ..builder import Index, Ref
-from ..indexing import Place, add, assume, equal, less, mul, sub
-from ..ir import Atom, ScanParams, Value
+from ..indexing import Place, add, assume, div, equal, less, mod, mul, sub
+from ..ir import Atom, Chunks, ScanParams, Value
 from . import elementwise
 from .gather import COMPUTED, keeps_place
 from .map import store_roots
-from .pull import RULES, Pull, Source
+from .pull import RULES
+from .steps import Steps
 from .task import WORKGROUP, Context, Task, groups_for, lanes_of
 
 REGISTERS = 64  # that may hold inputs loaded ahead
@@ -25,6 +27,11 @@ def domain(scan: ScanParams) -> tuple[int, ...]:
     held = scan.body.inputs[scan.consts :]
     shapes = [value.shape for value in held] + [atom.shape for atom in scan.body.outputs]
     return max(shapes, key=math.prod, default=())
+
+
+def size_of(scan: ScanParams) -> int:
+    """Elements of the domain."""
+    return math.prod(domain(scan))
 
 
 @lru_cache(maxsize=1024)
@@ -88,11 +95,11 @@ def emit(ctx: Context, task: Task, group: Index) -> None:
     invocation = add(b, mul(b, group, WORKGROUP), b.local)
     with b.when(less(b, invocation, size // lanes)):
         first = mul(b, assume(invocation, size // lanes), lanes)
-        _Loop(ctx, task, [add(b, first, lane) for lane in range(lanes)]).run()
+        ScanLoop(ctx, task, [add(b, first, lane) for lane in range(lanes)]).run()
     b.lanes = 1
 
 
-class _Loop:
+class ScanLoop:
     """One invocation's loop over T, for the elements at `indices`."""
 
     def __init__(self, ctx: Context, task: Task, indices: list[Index]) -> None:
@@ -102,92 +109,127 @@ class _Loop:
         self.outer = ctx.pull(task)
         self.places = [Place(self.b, task.domain, linear=index) for index in indices]
         consts, carries = self.scan.consts, self.scan.carries
-        self.consts = self.eqn.inputs[:consts]
         self.initial = self.eqn.inputs[consts : consts + carries]
-        self.xs = self.eqn.inputs[consts + carries :]
-        self.ys = self.eqn.outputs[carries:]
+        self.ys = self.eqn.outputs[carries : len(self.scan.body.outputs)]
+        xs = self.eqn.inputs[consts + carries : consts + carries + self.scan.sequences]
+        self.steps = Steps(self.outer, self.places, self.scan.body, self.eqn.inputs[:consts], carries, xs)
 
     def run(self) -> None:
-        carries = [self._own(self.outer, atom, place) for place in self.places for atom in self.initial]
-        ahead = max(1, min(16, REGISTERS // max(1, len(self.xs) * len(self.indices)), self.scan.length))
-        whole = self.scan.length // ahead * ahead
-        carries = self._loop(0, whole, ahead, carries)
-        carries = self._loop(whole, self.scan.length, 1, carries)
-        self._finish(carries)
+        carries = self.steps.owned(self.outer, self.initial)
+        self._finish(self._backward(carries) if self.scan.replay else self._forward(carries))
+
+    def _forward(self, carries: list[Ref]) -> list[Ref]:
+        """All steps: those of the first chunk, then those of the chunks before which something is saved."""
+        per_step = max(1, len(self.steps.xs) * len(self.indices))
+        ahead = max(1, min(16, REGISTERS // per_step, self.scan.length))
+        chunks = self.scan.chunks or Chunks(self.scan.length, max(1, self.scan.length))
+        carries = self._loop(0, chunks.first, ahead, carries)
+        return self._loop(chunks.first, self.scan.length, math.gcd(ahead, chunks.every), carries)
 
     def _loop(self, start: int, stop: int, ahead: int, carries: list[Ref]) -> list[Ref]:
-        if start == stop:
-            return carries
+        """Some steps, so many at once that their inputs are loaded ahead; what is left over runs one by one."""
+        whole = (stop - start) // ahead * ahead
 
-        def body(first: Ref, carried: list[Ref]) -> list[Ref]:
-            steps = [self._time(add(self.b, first, k)) for k in range(ahead)]
-            for t in steps:
-                self._load_ahead(t)
-            for t in steps:
+        def body(many: int, count: Index, carried: list[Ref]) -> list[Ref]:
+            counts = [add(self.b, count, k) for k in range(many)]
+            times = [self._time(add(self.b, count, start)) for count in counts]
+            self.steps.load(times)
+            for count, t in zip(counts, times, strict=True):
+                if start:
+                    self._save(count, carried)
                 carried = self._step(t, carried)
             return carried
 
-        return self.b.loop(start, stop, ahead, carries, body, bound=max(1, stop - ahead + 1))
+        for low, high, many in ((0, whole, ahead), (whole, stop - start, 1)):
+            if low < high:
+                carries = self.b.loop(low, high, many, carries, partial(body, many), bound=high - many + 1)
+        return carries
+
+    def _backward(self, carries: list[Ref]) -> list[Ref]:
+        """From the last chunk to the first; the carry before each is what was saved, or how it all began."""
+        scan, replay = self.scan, self.scan.replay
+        assert replay
+        chunks, consts = replay.chunks, scan.consts + scan.carries + scan.sequences
+        initial = self.eqn.inputs[consts + replay.consts :][: replay.carries]
+        saved = self.eqn.inputs[consts + replay.consts + replay.carries :][: replay.carries if chunks.count else 0]
+        xs = self.eqn.inputs[consts + replay.consts + replay.carries + len(saved) :]
+        given = self.eqn.inputs[consts:][: replay.consts]
+        again = Steps(self.outer, self.places, replay.body, given, replay.carries, xs)
+
+        def body(count: Index, carried: list[Ref]) -> list[Ref]:
+            chunk = assume(sub(self.b, chunks.count - 1, count), chunks.count)
+            before = again.owned(self.outer, saved, chunk)
+            start = add(self.b, mul(self.b, chunk, chunks.every), chunks.first)
+            return self._chunk(again, start, chunks.every, before, carried)
+
+        if chunks.count:
+            carries = self.b.loop(0, chunks.count, 1, carries, body, bound=chunks.count)
+        return self._chunk(again, 0, chunks.first, again.owned(self.outer, initial), carries)
+
+    def _chunk(self, again: Steps, start: Index, length: int, state: list[Ref], carried: list[Ref]) -> list[Ref]:
+        """Computes the steps of a chunk again, then goes back through them."""
+        last, replay = self.scan.length - 1, self.scan.replay
+        assert replay
+        counts = [add(self.b, start, k) for k in range(length)]
+        times = [count if self.scan.reverse else assume(sub(self.b, last, count), last + 1) for count in counts]
+        again.load(times)
+        self.steps.load(times)
+        results, found = self.eqn.outputs[len(self.scan.body.outputs) :], []
+        for t in times:
+            state, outputs = again.run(t, state)
+            found.append([row[: replay.found] for row in outputs])
+            self._store_all(results[replay.carries :], t, [row[replay.found :] for row in outputs])
+        self._store_last(results[: replay.carries], state)
+        for t, some in zip(reversed(times), reversed(found), strict=True):
+            carried = self._step(t, carried, some)
+        return carried
 
     def _time(self, count: Index) -> Index:
         last = self.scan.length - 1
         return assume(sub(self.b, last, count), last + 1) if self.scan.reverse else count
 
-    def _load_ahead(self, t: Index) -> None:
-        for place in self.places:
-            for x in self.xs:
-                if math.prod(x.shape[1:]) == math.prod(self.task.domain):
-                    self.outer.at(x, self._at_time(x.shape, t, place))
-
-    def _at_time(self, shape: Sequence[int], t: Index, place: Place) -> Place:
-        """The place of one step's element in a sequence of shape (T, *)."""
-        linear = add(self.b, mul(self.b, t, math.prod(shape[1:])), place.linear)
-        return Place(self.b, shape, linear=linear)
-
-    def _own(self, pull: Pull, atom: Atom, place: Place) -> Ref:
-        """The element that belongs to an invocation: its own, or the one that a scalar has."""
-        if atom.size == 1:
-            return pull.at(atom, Place(self.b, atom.shape, linear=0))
-        return pull.at(atom, place.reshaped(atom.shape))
-
-    def _step(self, t: Index, carried: list[Ref]) -> list[Ref]:
+    def _step(self, t: Index, carried: list[Ref], found: Sequence[Sequence[Ref]] = ()) -> list[Ref]:
         """All lanes through one step: computed first, then stored."""
-        each = self.scan.carries
-        following, outputs = [], []
-        for lane, place in enumerate(self.places):
-            pull = self._body(t, carried[lane * each : (lane + 1) * each])
-            following += [self._own(pull, atom, place) for atom in self.scan.body.outputs[:each]]
-            outputs.append([self._own(pull, atom, place) for atom in self.scan.body.outputs[each:]])
-        for k, y in enumerate(self.ys):
+        carried, outputs = self.steps.run(t, carried, found)
+        self._store_all(self.ys[: len(self.ys) - self.scan.saved], t, outputs)
+        return carried
+
+    def _save(self, count: Index, carried: list[Ref]) -> None:
+        """What is saved of a chunk, where this is its first step."""
+        if self.scan.chunks is None:
+            return
+        every = self.scan.chunks.every
+        with self.b.when(equal(self.b, mod(self.b, count, every), 0)):
+            _, outputs = self.steps.run(0, carried)
+            first = len(self.ys) - self.scan.saved
+            self._store_all(self.ys[first:], div(self.b, count, every), [row[first:] for row in outputs])
+
+    def _store_all(self, ys: Sequence[Value], t: Index, outputs: Sequence[Sequence[Ref]]) -> None:
+        """Stores element `t` of sequences, of which each lane has a row."""
+        for k, y in enumerate(ys):
             if y in self.ctx.pointers:
-                self._store(y, t, [row[k] for row in outputs])
-        return following
+                size = math.prod(y.shape[1:])
+                self._store(y, size, mul(self.b, t, size), [row[k] for row in outputs])
 
-    def _body(self, t: Index, carried: Sequence[Ref]) -> Pull:
-        """The body's graph for one element and step: consts and xs come from outside, the carry from registers."""
-        consts, carries = self.scan.consts, self.scan.carries
-        inputs = self.scan.body.inputs
-        sources: dict[Value, Source] = {}
-        for value, const in zip(inputs[:consts], self.consts, strict=True):
-            sources[value] = lambda place, const=const: self.outer.at(const, place)
-        for value, ref in zip(inputs[consts : consts + carries], carried, strict=True):
-            sources[value] = lambda _, ref=ref: ref
-        for value, x in zip(inputs[consts + carries :], self.xs, strict=True):
-            sources[value] = lambda place, x=x: self.outer.at(x, self._at_time(x.shape, t, place))
-        return Pull(self.b, self.scan.body.producer, sources)
+    def _store_last(self, carries: Sequence[Value], state: Sequence[Ref]) -> None:
+        """Stores the last carries of the scan that is replayed, where it runs nowhere else."""
+        for k, carry in enumerate(carries):
+            if carry in self.ctx.pointers:
+                self._store(carry, carry.size, 0, state[k :: len(carries)])
 
-    def _store(self, y: Value, t: Index, values: list[Ref]) -> None:
-        pointer, size = self.ctx.pointers[y], math.prod(y.shape[1:])
+    def _store(self, value: Value, size: int, start: Index, lanes: Sequence[Ref]) -> None:
+        """Stores the elements of all lanes among `size` that begin at `start`."""
+        pointer = self.ctx.pointers[value]
         if size == 1:
             with self.b.when(equal(self.b, self.indices[0], 0)):
-                self.b.store(pointer, t, values[0])
+                self.b.store(pointer, start, lanes[0])
             return
-        where = [add(self.b, mul(self.b, t, size), index) for index in self.indices]
-        if len(values) == 4 and self.b.is_wide(pointer):
-            self.b.store_wide(pointer, where[0], values)
+        where = [add(self.b, start, index) for index in self.indices]
+        if len(lanes) == 4 and self.b.is_wide(pointer):
+            self.b.store_wide(pointer, where[0], lanes)
         else:
-            for index, value in zip(where, values, strict=True):
-                self.b.store(pointer, index, value)
+            for index, ref in zip(where, lanes, strict=True):
+                self.b.store(pointer, index, ref)
 
     def _finish(self, carries: list[Ref]) -> None:
         """Stores the last carry, and what is elementwise in it."""
@@ -200,7 +242,8 @@ class _Loop:
                 if value.size == 1
                 else lambda place, mine=mine: mine[lanes[self.b.as_ref(place.linear).id]]
             )
-        kept = [root for root in self.task.roots if root not in self.ys]
+        stored = self.eqn.outputs[each:]
+        kept = [root for root in self.task.roots if root not in stored]
         whole = [root for root in kept if root.size == math.prod(self.task.domain)]
         store_roots(self.ctx, replace(self.task, roots=tuple(whole)), pull, self.indices)
         with self.b.when(equal(self.b, self.indices[0], 0)):

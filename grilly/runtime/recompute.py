@@ -1,0 +1,177 @@
+"""Recomputing instead of keeping: what a scan stacks for its reverse twin alone is never stored.
+
+The scan saves its carry once every few steps (a chunk); the twin computes the steps of a chunk again, in registers, and
+then goes back through them. The stack shrinks by the length of a chunk, and so does its traffic. Where all steps
+are one chunk and the twin waits for nothing that the scan puts out, the twin does the scan's work, too.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from .ir import Atom, Aval, Chunks, Equation, Graph, Replay, ScanParams, Value
+from .kernels import scan as scans
+from .rewrite import Editor
+from .target import Target
+
+REGISTERS = 64  # of an invocation, for the carries of a chunk
+LONGEST = 16  # steps of a chunk: the twin's code grows with them
+LONGEST_ON_CPU = 4  # a CPU has few registers, and compiles slowly
+
+Stacks = Mapping[Equation, Sequence[Value]]
+
+
+def recomputed(graph: Graph, target: Target) -> Graph:
+    """Every stack that only reverse twins read is computed again by them."""
+    stacks = {eqn: found for eqn in graph.equations if (found := _stacks(graph, eqn))}
+    for source in dict.fromkeys(graph.producer[found[0]] for found in stacks.values()):
+        graph = _without_stacks(graph, source, stacks, target)
+    return graph
+
+
+def _stacks(graph: Graph, eqn: Equation) -> list[Value]:
+    """The sequences that a scan reads of another scan over the same elements, which runs the other way round."""
+    if eqn.primitive != "scan" or not scans.is_pointwise(eqn.params["scan"]):
+        return []
+    scan: ScanParams = eqn.params["scan"]
+    found: dict[Equation, list[Value]] = {}
+    for operand in dict.fromkeys(eqn.inputs[scan.consts + scan.carries :]):
+        source = graph.producer.get(operand) if isinstance(operand, Value) else None
+        if source is not None and source.primitive == "scan" and _is_twin(scan, source.params["scan"]):
+            found.setdefault(source, []).append(operand)  # type: ignore[arg-type]
+    return next(iter(found.values()), [])
+
+
+def _is_twin(scan: ScanParams, other: ScanParams) -> bool:
+    opposite = scan.length == other.length and scan.reverse != other.reverse
+    return opposite and scans.is_pointwise(other) and scans.size_of(scan) == scans.size_of(other)
+
+
+def _without_stacks(graph: Graph, source: Equation, stacks: Stacks, target: Target) -> Graph:
+    """The graph where no stack of `source` is stored that only twins read."""
+    twins = {eqn: mine for eqn, found in stacks.items() if (mine := [v for v in found if v in source.outputs])}
+    kept = list(dict.fromkeys(v for found in twins.values() for v in found))
+    if any(stack in graph.outputs or set(graph.consumers[stack]) - set(twins) for stack in kept):
+        return graph
+    replayed = _Replayed(source, kept, target)
+    editor = Editor(graph)
+    if len(twins) == 1 and not replayed.chunks.count and (later := _later(graph, source, next(iter(twins)), kept)):
+        return replayed.alone(editor, next(iter(twins)), later)
+    for eqn in graph.equations:
+        replaced = replayed.saving() if eqn is source else replayed.twin(eqn) if eqn in twins else eqn
+        editor.keep(replaced)
+    return editor.done()
+
+
+def _later(graph: Graph, source: Equation, twin: Equation, stacks: Sequence[Value]) -> set[Equation] | None:
+    """What depends on a scan, its twin aside; None where the twin waits for some of it."""
+    waiting = set(source.outputs) - set(stacks)
+    later: set[Equation] = {source}
+    for eqn in graph.equations:
+        if waiting.intersection(eqn.inputs):  # type: ignore[arg-type]
+            if eqn is twin:
+                return None
+            waiting.update(eqn.outputs)
+            later.add(eqn)
+    return later
+
+
+class _Replayed:
+    """A scan, and those of its stacks that its twins compute again."""
+
+    def __init__(self, eqn: Equation, stacks: Sequence[Value], target: Target) -> None:
+        self.eqn, self.stacks = eqn, stacks
+        self.scan: ScanParams = eqn.params["scan"]
+        self.others = [k for k in range(len(eqn.outputs)) if eqn.outputs[k] not in stacks]
+        self.carries = self._needed_carries()
+        self.chunks = Chunks(self.scan.length, _chunk(len(self.carries), target))
+        self.carried = [self.scan.body.inputs[self.scan.consts + k] for k in self.carries]
+        rows = self.chunks.count
+        self.saved = [Value(Aval((rows, *v.shape), v.dtype)) for v in self.carried] if rows else []
+
+    def _needed_carries(self) -> list[int]:
+        """The carries that the stacks depend on, after any number of steps."""
+        body, first = self.scan.body, self.scan.consts
+        needed: set[int] = set()
+        while True:
+            wanted = [self._output(stack) for stack in self.stacks] + [body.outputs[k] for k in needed]
+            behind = _behind(body, wanted)
+            more = {k for k in range(self.scan.carries) if body.inputs[first + k] in behind}
+            if more == needed:
+                return sorted(needed)
+            needed = more
+
+    def _output(self, stack: Value) -> Atom:
+        """What a step puts on a stack."""
+        return self.scan.body.outputs[self.eqn.outputs.index(stack)]
+
+    def saving(self) -> Equation:
+        """The scan without the stacks; it saves carries instead."""
+        body, carried = self.scan.body, self.carried if self.saved else ()
+        body = replace(body, outputs=(*(body.outputs[k] for k in self.others), *carried))
+        chunks = self.chunks if self.saved else None
+        scan = replace(self.scan, body=body, saved=len(self.saved), chunks=chunks)
+        outputs = (*(self.eqn.outputs[k] for k in self.others), *self.saved)
+        return replace(self.eqn, outputs=outputs, params={"scan": scan})
+
+    def twin(self, twin: Equation) -> Equation:
+        """The twin, which computes the stacks again."""
+        return self._replaying(twin, self.carries)
+
+    def alone(self, editor: Editor, twin: Equation, later: set[Equation]) -> Graph:
+        """The graph where the twin does the scan's work, too; what depends on the scan comes after it."""
+        for eqn in editor.graph.equations:
+            if eqn is twin:
+                merged = self._replaying(twin, list(range(self.scan.carries)), alone=True)
+                outputs = (*twin.outputs, *(self.eqn.outputs[k] for k in self.others))
+                editor.keep(replace(merged, outputs=outputs))
+            elif eqn not in later:
+                editor.keep(eqn)
+        for eqn in editor.graph.equations:
+            if eqn in later and eqn is not self.eqn:
+                editor.keep(eqn)
+        return editor.done()
+
+    def _replaying(self, twin: Equation, carries: Sequence[int], alone: bool = False) -> Equation:
+        """The twin with the scan's steps in it: they carry `carries`, and where they run there alone, put out ys."""
+        scan: ScanParams = twin.params["scan"]
+        numbers = [k for k, operand in enumerate(twin.inputs) if operand in self.stacks]
+        kept = [k for k in range(len(twin.inputs)) if k not in numbers]
+        found = [self._output(twin.inputs[k]) for k in numbers]  # type: ignore[arg-type]
+        ys = [self.scan.body.outputs[k] for k in self.others if k >= self.scan.carries] if alone else []
+        consts, xs, body = self._steps(carries, [*found, *ys])
+        replay = Replay(body, len(consts), len(carries), len(found), self.chunks, alone)
+        inputs = tuple(scan.body.inputs[k] for k in (*kept, *numbers))
+        initial = [self.eqn.inputs[self.scan.consts + k] for k in carries]
+        operands = (*(twin.inputs[k] for k in kept), *consts, *initial, *self.saved, *xs)
+        scan = replace(scan, body=replace(scan.body, inputs=inputs), replay=replay)
+        return replace(twin, inputs=operands, params={"scan": scan})
+
+    def _steps(self, carries: Sequence[int], puts: Sequence[Atom]) -> tuple[list[Atom], list[Atom], Graph]:
+        """The consts and sequences that the steps read, and their body."""
+        body, (c, n) = self.scan.body, (self.scan.consts, self.scan.carries)
+        outputs = (*(body.outputs[k] for k in carries), *puts)
+        behind = _behind(body, outputs)
+        consts = [k for k in range(c) if body.inputs[k] in behind]
+        xs = [k for k in range(c + n, len(body.inputs)) if body.inputs[k] in behind]
+        inputs = tuple(body.inputs[k] for k in (*consts, *(c + k for k in carries), *xs))
+        steps = replace(body, inputs=inputs, outputs=outputs)
+        return [self.eqn.inputs[k] for k in consts], [self.eqn.inputs[k] for k in xs], steps
+
+
+def _behind(body: Graph, atoms: Iterable[Atom]) -> set[Value]:
+    """The values that some are computed from, themselves included."""
+    found: set[Value] = set()
+    waiting = [atom for atom in atoms if isinstance(atom, Value)]
+    while waiting:
+        value = waiting.pop()
+        if value not in found:
+            found.add(value)
+            eqn = body.producer.get(value)
+            waiting += [atom for atom in eqn.inputs if isinstance(atom, Value)] if eqn else []
+    return found
+
+
+def _chunk(carries: int, target: Target) -> int:
+    """Steps of a chunk."""
+    longest = LONGEST_ON_CPU if target.software else LONGEST
+    return max(2, min(longest, REGISTERS // max(1, carries)))
