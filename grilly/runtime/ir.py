@@ -122,10 +122,19 @@ class Graph:
 
 @dataclass(frozen=True)
 class Chunks:
-    """How a scan's steps are cut, in the order they run: the first chunk may be shorter than the others."""
+    """How a scan's steps are cut, in the order they run: `every` steps a chunk, of which the first may be shorter.
+
+    Carries are saved before every `group`-th of the later chunks; those between are computed again group by group.
+    """
 
     length: int
     every: int
+    group: int = 1
+
+    @property
+    def count(self) -> int:
+        """Chunks after the first."""
+        return max(0, -(-self.length // self.every) - 1)
 
     @property
     def first(self) -> int:
@@ -133,14 +142,24 @@ class Chunks:
         return self.length - self.count * self.every
 
     @property
-    def count(self) -> int:
-        """Chunks after the first."""
-        return max(0, -(-self.length // self.every) - 1)
+    def groups(self) -> int:
+        """How often carries are saved."""
+        return -(-self.count // self.group)
+
+    @property
+    def last(self) -> int:
+        """Chunks of the last group."""
+        return self.count - (self.groups - 1) * self.group
+
+    @property
+    def rows(self) -> int:
+        """Places for carries: those saved, and those of one group while it is computed again."""
+        return self.groups + (self.group if self.group > 1 else 0)
 
 
 @dataclass(frozen=True)
 class Replay:
-    """The steps of a scan, computed again by its reverse twin from the carry before each chunk (see `recompute`).
+    """The steps of a scan, computed again by its reverse twin from the carries that it saved (see `recompute`).
 
     Where the scan runs nowhere else, its outputs (carry, ys) follow those of the twin.
     """
@@ -150,15 +169,14 @@ class Replay:
     carries: int
     found: int  # how many values a step finds for the twin: the last inputs of its body
     chunks: Chunks
-    alone: bool = False
 
 
 @dataclass(frozen=True)
 class ScanParams:
     """What a `scan` equation does: inputs are consts, carry, xs; outputs are carry, ys, each along axis 0.
 
-    Where it replays another scan, that one's consts, initial carry, carries before later chunks, and xs follow. Where
-    it is replayed, its last `saved` outputs hold something of the first step of each chunk but the first.
+    Where it replays another scan, that one's consts, initial carry, saved carries, and xs follow. Where it is replayed,
+    its last `saved` outputs are those carries.
     """
 
     body: Graph  # (consts, carry, x, found) -> (carry, y)
@@ -197,7 +215,7 @@ def _lines(graph: Graph, indent: str = "", names: dict[Value, str] | None = None
         yield f"{indent}{outputs} = {eqn.primitive}{params} {inputs}"
         for inner in eqn.params.values():
             if isinstance(inner, ScanParams):
-                saved = f", saves {inner.saved} every {inner.chunks.every}" if inner.chunks else ""
+                saved = f", saves {inner.saved} every {inner.chunks.every * inner.chunks.group}" if inner.chunks else ""
                 yield f"{indent}  length {inner.length}{' reverse' if inner.reverse else ''}{saved}"
                 yield from _lines(inner.body, indent + "  ", names)
                 if inner.replay:

@@ -1,10 +1,11 @@
 """Recomputing instead of keeping: what a scan stacks for its reverse twin alone is never stored.
 
-The scan saves its carry once every few steps (a chunk); the twin computes the steps of a chunk again, in registers, and
+The scan saves its carry now and then; the twin computes a few steps again (a chunk), in registers, and
 then goes back through them. The stack shrinks by the length of a chunk, and so does its traffic. Where all steps
 are one chunk and the twin waits for nothing that the scan puts out, the twin does the scan's work, too.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from .target import Target
 REGISTERS = 64  # of an invocation, for the carries of a chunk
 LONGEST = 16  # steps of a chunk: the twin's code grows with them
 LONGEST_ON_CPU = 4  # a CPU has few registers, and compiles slowly
+UNGROUPED = 32  # so many chunks need no groups, which cost another run through the steps
 
 Stacks = Mapping[Equation, Sequence[Value]]
 
@@ -83,9 +85,10 @@ class _Replayed:
         self.scan: ScanParams = eqn.params["scan"]
         self.others = [k for k in range(len(eqn.outputs)) if eqn.outputs[k] not in stacks]
         self.carries = self._needed_carries()
-        self.chunks = Chunks(self.scan.length, _chunk(len(self.carries), target))
         self.carried = [self.scan.body.inputs[self.scan.consts + k] for k in self.carries]
-        rows = self.chunks.count
+        own = all(value.size == scans.size_of(self.scan) for value in self.carried)
+        self.chunks = _chunks(self.scan.length, len(self.carries), own, target)
+        rows = self.chunks.rows
         self.saved = [Value(Aval((rows, *v.shape), v.dtype)) for v in self.carried] if rows else []
 
     def _needed_carries(self) -> list[int]:
@@ -139,7 +142,7 @@ class _Replayed:
         found = [self._output(twin.inputs[k]) for k in numbers]  # type: ignore[arg-type]
         ys = [self.scan.body.outputs[k] for k in self.others if k >= self.scan.carries] if alone else []
         consts, xs, body = self._steps(carries, [*found, *ys])
-        replay = Replay(body, len(consts), len(carries), len(found), self.chunks, alone)
+        replay = Replay(body, len(consts), len(carries), len(found), self.chunks)
         inputs = tuple(scan.body.inputs[k] for k in (*kept, *numbers))
         initial = [self.eqn.inputs[self.scan.consts + k] for k in carries]
         operands = (*(twin.inputs[k] for k in kept), *consts, *initial, *self.saved, *xs)
@@ -171,7 +174,15 @@ def _behind(body: Graph, atoms: Iterable[Atom]) -> set[Value]:
     return found
 
 
-def _chunk(carries: int, target: Target) -> int:
-    """Steps of a chunk."""
+def _chunks(length: int, carries: int, own: bool, target: Target) -> Chunks:
+    """A chunk's states fit into registers; where T is large, chunks are grouped, so that memory grows with sqrt(T).
+
+    Only carries that each invocation has of its own may be grouped: it alone reads again what it wrote.
+    """
     longest = LONGEST_ON_CPU if target.software else LONGEST
-    return max(2, min(longest, REGISTERS // max(1, carries)))
+    held = max(2, min(longest, REGISTERS // max(1, carries)))
+    if length <= held:
+        return Chunks(length, held)
+    every = held if length >= held * held else held // 2
+    grouped = own and length > every * UNGROUPED
+    return Chunks(length, every, math.isqrt(length // every) if grouped else 1)

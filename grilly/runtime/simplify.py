@@ -57,6 +57,18 @@ def _same(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
     return [operand] if operand.aval == eqn.outputs[0].aval and isinstance(operand, Value) else None
 
 
+def _divided(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
+    """A division by a power of two is a product, to the last bit."""
+    divisor = eqn.inputs[1]
+    if not isinstance(divisor, Literal) or divisor.dtype != np.float32:
+        return None
+    mantissa, exponent = np.frexp(divisor.value)
+    if abs(mantissa) != 0.5 or abs(exponent) > 100:
+        return None
+    factor = Literal(np.float32(1) / divisor.value)
+    return [editor.make("mul", [factor, editor.now(eqn.inputs[0])], eqn.outputs[0].shape, eqn)]
+
+
 def _broadcast(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
     """A broadcast that only adds axes of extent 1 is a reshape."""
     operand, result = editor.now(eqn.inputs[0]), eqn.outputs[0]
@@ -161,6 +173,7 @@ def _transposed(editor: Editor, eqn: Equation, atom: Atom, permutation: Sequence
 
 REWRITES: dict[str, Rewrite] = {
     "scan": _no_step,
+    "div": _divided,
     "convert_element_type": _same,
     "broadcast_in_dim": _broadcast,
     "reshape": _reshape,

@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jax import lax
 from jax import numpy as jnp
-from programs import PROGRAMS, sgd
+from programs import PROGRAMS, lif, sgd
 
 from grilly.runtime.ir import Aval, Value
 from grilly.runtime.lower import lower
 from grilly.runtime.memory import Lifetime, arena, barriers
 from grilly.runtime.plan import Arena, Argument, Output
+from grilly.runtime.target import Target
 
 FLOATS = np.dtype(np.float32)
 lives = st.tuples(st.integers(0, 300), st.integers(0, 9), st.integers(0, 5))
@@ -79,3 +81,17 @@ def test_results_that_are_arguments_views_or_equal_take_no_memory():
 
     plan = lower(function, [Aval((4, 5), FLOATS)]).plan
     assert plan.outputs == (Argument(0), Output(1), Output(1), Argument(0))
+
+
+@pytest.mark.parametrize("software", [True, False], ids=["cpu", "gpu"])
+def test_memory_beside_arguments_and_results_grows_with_the_root_of_time(software):
+    """Of a LIF layer, forward and backward, with a loss between them: over 64 times the steps, at most 8 times."""
+
+    def both(x, v):
+        return [jax.grad(lambda x: jnp.square(v + lax.scan(jax.checkpoint(lif, prevent_cse=False), v, x)[0]).sum())(x)]
+
+    def arena_bytes(length):
+        avals = [Aval((length, 1 << 16), FLOATS), Aval((1 << 16,), FLOATS)]
+        return lower(both, avals, target=Target(software=software)).plan.arena_bytes
+
+    assert arena_bytes(4096) <= 8 * arena_bytes(64)

@@ -1,8 +1,8 @@
 """Division and square root, correctly rounded as IEEE asks, where a GPU's own instructions are 1 to 3 ulp off.
 
 The instruction's guess is corrected by what it leaves over, `x - guess y`, which a fused multiply-add computes
-without a rounding of its own. Operands near the ends of the exponent's range are scaled first, in a branch that
-hardly ever runs.
+without a rounding of its own. A tiny dividend, of which that rest would be lost, and a huge divisor, whose reciprocal
+would be, are scaled first: by selects, since a branch would keep the instructions of neighbouring steps apart.
 
 References:
     P. Markstein, IA-64 and Elementary Functions (2000), chapters 8 and 9.
@@ -11,20 +11,24 @@ References:
 import numpy as np
 
 from ..builder import BOOL, F32, Builder, Ref
+from ..ir import Atom, Literal
 from ..spirv import Ext, Op
 
-NARROW, WIDE = 30, 90  # exponents between which divisors, and dividends, need no scaling
-TINY, SCALE = 62, 64  # below 2^-62 a number is scaled by 2^64, above 2^62 by 2^-64
+TINY, HUGE, SCALE = -70, 100, 32  # below 2^TINY, and above 2^HUGE, a number is scaled by 2^SCALE
 
 
-def divided(b: Builder, x: Ref, y: Ref) -> Ref:
-    """`x / y`."""
+def divided(b: Builder, x: Ref, y: Ref, dividend: Atom, divisor: Atom) -> Ref:
+    """`x / y`; of what the atoms tell at compile time, nothing is computed on the device."""
     if b.target.exact_division:
         return b.op(Op.FDiv, x.dtype, x, y)
     if x.dtype != F32:  # of numbers this short, the quotient rounded twice is the quotient rounded once
-        return b.as_float(divided(b, b.as_float(x, F32), b.as_float(y, F32)), x.dtype)
-    plain = b.both(_between(b, y, NARROW), b.op(Op.LogicalOr, BOOL, _between(b, x, WIDE), _is_zero(b, x)))
-    return b.chosen(plain, lambda: _quotient(b, x, y), lambda: _scaled_quotient(b, x, y))
+        return b.as_float(divided(b, b.as_float(x, F32), b.as_float(y, F32), dividend, divisor), x.dtype)
+    x, by_x = _scaled(b, x, dividend, Op.FOrdLessThan, TINY, SCALE)
+    y, by_y = _scaled(b, y, divisor, Op.FOrdGreaterThan, HUGE, -SCALE)
+    quotient = _quotient(b, x, y)
+    for factor in (by_x, by_y):
+        quotient = quotient if factor is None else b.op(Op.FMul, F32, quotient, factor)
+    return quotient
 
 
 def square_root(b: Builder, x: Ref) -> Ref:
@@ -33,8 +37,18 @@ def square_root(b: Builder, x: Ref) -> Ref:
         return b.ext(Ext.Sqrt, x.dtype, x)
     if x.dtype != F32:
         return b.as_float(square_root(b, b.as_float(x, F32)), x.dtype)
-    plain = b.op(Op.LogicalOr, BOOL, _between(b, x, WIDE), _is_zero(b, x))
-    return b.chosen(plain, lambda: _root(b, x), lambda: _scaled_root(b, x))
+    tiny = _beyond(b, x, Op.FOrdLessThan, TINY)
+    scaled = b.op(Op.FMul, F32, x, b.select(tiny, _power(b, SCALE), _power(b, 0)))
+    return b.op(Op.FMul, F32, _root(b, scaled), b.select(tiny, _power(b, -SCALE // 2), _power(b, 0)))
+
+
+def _scaled(b: Builder, x: Ref, atom: Atom, order: Op, limit: int, scale: int) -> tuple[Ref, Ref | None]:
+    """A number, scaled where it lies beyond `2 ** limit`, and what the quotient is scaled back by."""
+    if isinstance(atom, Literal) and 2.0**TINY <= abs(float(atom.value)) <= 2.0**HUGE:
+        return x, None
+    beyond = _beyond(b, x, order, limit)
+    factor = b.select(beyond, _power(b, scale), _power(b, 0))
+    return b.op(Op.FMul, F32, x, factor), b.select(beyond, _power(b, -SCALE), _power(b, 0))
 
 
 def _quotient(b: Builder, x: Ref, y: Ref) -> Ref:
@@ -57,36 +71,16 @@ def _root(b: Builder, x: Ref) -> Ref:
 
 
 def _corrected(b: Builder, guess: Ref, rest: Ref, slope: Ref) -> Ref:
-    """`guess + rest slope`; a guess that leaves nothing over, or no number, stays."""
-    return b.select(b.op(Op.FOrdNotEqual, BOOL, rest, _zero(b)), _fma(b, rest, slope, guess), guess)
+    """`guess + rest slope`; a guess that leaves nothing over (zeros keep their sign), or no number, stays."""
+    size = b.ext(Ext.FAbs, F32, rest)
+    some = b.op(Op.FOrdGreaterThan, BOOL, size, b.const(np.float32(0)))
+    finite = b.op(Op.FOrdLessThan, BOOL, size, b.const(np.float32(np.inf)))
+    return b.select(b.both(some, finite), _fma(b, rest, slope, guess), guess)
 
 
-def _scaled_quotient(b: Builder, x: Ref, y: Ref) -> Ref:
-    by_x, by_y = _scale(b, x, SCALE), _scale(b, y, SCALE)
-    quotient = _quotient(b, b.op(Op.FMul, F32, x, by_x), b.op(Op.FMul, F32, y, by_y))
-    back = b.op(Op.FMul, F32, quotient, _scale(b, x, -SCALE))
-    return b.op(Op.FMul, F32, back, by_y)
-
-
-def _scaled_root(b: Builder, x: Ref) -> Ref:
-    root = _root(b, b.op(Op.FMul, F32, x, _scale(b, x, SCALE)))
-    return b.op(Op.FMul, F32, root, _scale(b, x, -SCALE // 2))
-
-
-def _scale(b: Builder, x: Ref, exponent: int) -> Ref:
-    """2 ** exponent for a tiny x, its inverse for a huge one, 1 for others."""
-    size = b.ext(Ext.FAbs, F32, x)
-    tiny = b.op(Op.FOrdLessThan, BOOL, size, _power(b, -TINY))
-    huge = b.op(Op.FOrdGreaterThan, BOOL, size, _power(b, TINY))
-    return b.select(tiny, _power(b, exponent), b.select(huge, _power(b, -exponent), _power(b, 0)))
-
-
-def _between(b: Builder, x: Ref, exponent: int) -> Ref:
-    """Whether `|x|` lies between `2 ** -exponent` and `2 ** exponent`."""
-    size = b.ext(Ext.FAbs, F32, x)
-    above = b.op(Op.FOrdGreaterThan, BOOL, size, _power(b, -exponent))
-    below = b.op(Op.FOrdLessThan, BOOL, size, _power(b, exponent))
-    return b.op(Op.LogicalAnd, BOOL, above, below)
+def _beyond(b: Builder, x: Ref, order: Op, exponent: int) -> Ref:
+    """Whether `|x|` is below, or above, `2 ** exponent`."""
+    return b.op(order, BOOL, b.ext(Ext.FAbs, F32, x), _power(b, exponent))
 
 
 def _fma(b: Builder, x: Ref, y: Ref, z: Ref) -> Ref:
@@ -95,14 +89,6 @@ def _fma(b: Builder, x: Ref, y: Ref, z: Ref) -> Ref:
 
 def _negated(b: Builder, x: Ref) -> Ref:
     return b.op(Op.FNegate, F32, x)
-
-
-def _is_zero(b: Builder, x: Ref) -> Ref:
-    return b.op(Op.FOrdEqual, BOOL, x, _zero(b))
-
-
-def _zero(b: Builder) -> Ref:
-    return b.const(np.float32(0))
 
 
 def _power(b: Builder, exponent: int) -> Ref:

@@ -74,8 +74,9 @@ def _copy(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
 
 @rule("div")
 def _div(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
-    divide = divided if kind_of(args[0].dtype) == "f" else integers.quotient
-    return divide(b, args[0], args[1])
+    if kind_of(args[0].dtype) == "f":
+        return divided(b, args[0], args[1], eqn.inputs[0], eqn.inputs[1])
+    return integers.quotient(b, args[0], args[1])
 
 
 @rule("rem")

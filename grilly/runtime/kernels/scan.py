@@ -1,6 +1,7 @@
-"""Scans with an elementwise body: an invocation owns one element (or four neighbours) and loops over all steps, its
-carry in registers. Inputs of a few steps are loaded ahead, so that several loads are in flight. Where the scan goes
-back through the steps of another one, those are computed again chunk by chunk (see `recompute`).
+"""Scans with an elementwise body: an invocation owns one element and loops over all steps, its carry in registers.
+
+Inputs of a few steps are loaded ahead, so that several loads are in flight. Where the scan goes back through the steps
+of another one, those are computed again chunk by chunk (see `recompute`).
 """
 
 import math
@@ -15,10 +16,12 @@ from . import elementwise
 from .gather import COMPUTED, keeps_place
 from .map import store_roots
 from .pull import RULES
-from .steps import Steps
-from .task import WORKGROUP, Context, Task, groups_for, lanes_of
+from .steps import Operands, Steps
+from .task import WORKGROUP, Context, Task, groups_for
 
-REGISTERS = 64  # that may hold inputs loaded ahead
+AHEAD = 16  # steps whose inputs are loaded ahead
+REGISTERS = 64  # that may hold them
+BACK = 8  # steps back whose inputs are loaded ahead: registers are scarce where a chunk's states are held
 RESHAPES = {"reshape", "squeeze", "expand_dims", "broadcast_in_dim"}
 
 
@@ -84,49 +87,43 @@ def searched(scan: ScanParams) -> set[int]:
 
 
 def groups(task: Task) -> int:
-    size = math.prod(task.domain)
-    return groups_for(size // lanes_of(size, task))
+    return groups_for(math.prod(task.domain))
 
 
 def emit(ctx: Context, task: Task, group: Index) -> None:
     """Writes the section of a kernel that runs in workgroup number `group` of this task."""
     b, size = ctx.b, math.prod(task.domain)
-    lanes = b.lanes = lanes_of(size, task)
     invocation = add(b, mul(b, group, WORKGROUP), b.local)
-    with b.when(less(b, invocation, size // lanes)):
-        first = mul(b, assume(invocation, size // lanes), lanes)
-        ScanLoop(ctx, task, [add(b, first, lane) for lane in range(lanes)]).run()
-    b.lanes = 1
+    with b.when(less(b, invocation, size)):
+        _ScanLoop(ctx, task, assume(invocation, size)).run()
 
 
-class ScanLoop:
-    """One invocation's loop over T, for the elements at `indices`."""
+class _ScanLoop:
+    """One invocation's loop over T, for the element at `index`."""
 
-    def __init__(self, ctx: Context, task: Task, indices: list[Index]) -> None:
-        self.ctx, self.task, self.indices, self.b = ctx, task, indices, ctx.b
+    def __init__(self, ctx: Context, task: Task, index: Index) -> None:
+        self.ctx, self.task, self.index, self.b = ctx, task, index, ctx.b
         self.eqn = task.anchors[0]
         self.scan: ScanParams = self.eqn.params["scan"]
         self.outer = ctx.pull(task)
-        self.places = [Place(self.b, task.domain, linear=index) for index in indices]
-        consts, carries = self.scan.consts, self.scan.carries
-        self.initial = self.eqn.inputs[consts : consts + carries]
-        self.ys = self.eqn.outputs[carries : len(self.scan.body.outputs)]
-        xs = self.eqn.inputs[consts + carries : consts + carries + self.scan.sequences]
-        self.steps = Steps(self.outer, self.places, self.scan.body, self.eqn.inputs[:consts], carries, xs)
+        self.place = Place(self.b, task.domain, linear=index)
+        operands = Operands(self.scan, self.eqn.inputs)
+        self.steps = Steps(self.outer, self.place, self.scan.body, operands.consts, operands.xs)
+        self.operands, self.carries = operands, self.scan.carries
+        self.ys = self.eqn.outputs[self.carries : len(self.scan.body.outputs)]
 
     def run(self) -> None:
-        carries = self.steps.owned(self.outer, self.initial)
-        self._finish(self._backward(carries) if self.scan.replay else self._forward(carries))
+        carried = self.steps.owned(self.operands.initial)
+        self._finish(self._backward(carried) if self.scan.replay else self._forward(carried))
 
-    def _forward(self, carries: list[Ref]) -> list[Ref]:
+    def _forward(self, carried: list[Ref]) -> list[Ref]:
         """All steps: those of the first chunk, then those of the chunks before which something is saved."""
-        per_step = max(1, len(self.steps.xs) * len(self.indices))
-        ahead = max(1, min(16, REGISTERS // per_step, self.scan.length))
+        ahead = max(1, min(AHEAD, REGISTERS // max(1, len(self.steps.xs)), self.scan.length))
         chunks = self.scan.chunks or Chunks(self.scan.length, max(1, self.scan.length))
-        carries = self._loop(0, chunks.first, ahead, carries)
-        return self._loop(chunks.first, self.scan.length, math.gcd(ahead, chunks.every), carries)
+        carried = self._loop(0, chunks.first, ahead, carried)
+        return self._loop(chunks.first, self.scan.length, math.gcd(ahead, chunks.every), carried)
 
-    def _loop(self, start: int, stop: int, ahead: int, carries: list[Ref]) -> list[Ref]:
+    def _loop(self, start: int, stop: int, ahead: int, carried: list[Ref]) -> list[Ref]:
         """Some steps, so many at once that their inputs are loaded ahead; what is left over runs one by one."""
         whole = (stop - start) // ahead * ahead
 
@@ -142,110 +139,127 @@ class ScanLoop:
 
         for low, high, many in ((0, whole, ahead), (whole, stop - start, 1)):
             if low < high:
-                carries = self.b.loop(low, high, many, carries, partial(body, many), bound=high - many + 1)
-        return carries
+                carried = self.b.loop(low, high, many, carried, partial(body, many), bound=high - many + 1)
+        return carried
 
-    def _backward(self, carries: list[Ref]) -> list[Ref]:
+    def _backward(self, carried: list[Ref]) -> list[Ref]:
         """From the last chunk to the first; the carry before each is what was saved, or how it all began."""
-        scan, replay = self.scan, self.scan.replay
+        replay, operands = self.scan.replay, self.operands
         assert replay
-        chunks, consts = replay.chunks, scan.consts + scan.carries + scan.sequences
-        initial = self.eqn.inputs[consts + replay.consts :][: replay.carries]
-        saved = self.eqn.inputs[consts + replay.consts + replay.carries :][: replay.carries if chunks.count else 0]
-        xs = self.eqn.inputs[consts + replay.consts + replay.carries + len(saved) :]
-        given = self.eqn.inputs[consts:][: replay.consts]
-        again = Steps(self.outer, self.places, replay.body, given, replay.carries, xs)
+        chunks = replay.chunks
+        again = Steps(self.outer, self.place, replay.body, operands.replay_consts, operands.replay_xs)
 
         def body(count: Index, carried: list[Ref]) -> list[Ref]:
-            chunk = assume(sub(self.b, chunks.count - 1, count), chunks.count)
-            before = again.owned(self.outer, saved, chunk)
-            start = add(self.b, mul(self.b, chunk, chunks.every), chunks.first)
-            return self._chunk(again, start, chunks.every, before, carried)
+            group = assume(sub(self.b, chunks.groups - 1, count), chunks.groups)
+            return self._group(again, group, carried)
 
         if chunks.count:
-            carries = self.b.loop(0, chunks.count, 1, carries, body, bound=chunks.count)
-        return self._chunk(again, 0, chunks.first, again.owned(self.outer, initial), carries)
+            carried = self.b.loop(0, chunks.groups, 1, carried, body, bound=chunks.groups)
+        return self._chunk(again, 0, chunks.first, again.owned(operands.replay_initial), carried)
+
+    def _group(self, again: Steps, group: Index, carried: list[Ref]) -> list[Ref]:
+        """Back through the chunks between two saved carries; the carries before them are computed again first."""
+        replay, saved, b = self.scan.replay, self.operands.saved, self.b
+        assert replay
+        chunks = replay.chunks
+        state = again.owned_at(saved, group)
+        if chunks.group == 1:
+            return self._chunk(again, self._start(chunks, group), chunks.every, state, carried)
+        number = mul(b, group, chunks.group)
+        final = equal(b, group, chunks.groups - 1)
+        count = assume(b.select(final, b.as_ref(chunks.last), b.as_ref(chunks.group)), chunks.group + 1)
+
+        def forth(k: Index, state: list[Ref]) -> list[Ref]:
+            self._store_each(saved, add(b, k, chunks.groups), state)
+            return self._replayed(again, self._start(chunks, add(b, number, k)), chunks.every, state)[0]
+
+        def back(nth: Index, carried: list[Ref]) -> list[Ref]:
+            k = assume(sub(b, sub(b, count, 1), nth), chunks.group)
+            before = again.owned_at(saved, add(b, k, chunks.groups))
+            return self._chunk(again, self._start(chunks, add(b, number, k)), chunks.every, before, carried)
+
+        b.loop(0, count, 1, state, forth, bound=chunks.group)
+        return b.loop(0, count, 1, carried, back, bound=chunks.group)
+
+    def _start(self, chunks: Chunks, number: Index) -> Index:
+        """The first step of a chunk, counted after the first one."""
+        return add(self.b, mul(self.b, number, chunks.every), chunks.first)
 
     def _chunk(self, again: Steps, start: Index, length: int, state: list[Ref], carried: list[Ref]) -> list[Ref]:
         """Computes the steps of a chunk again, then goes back through them."""
-        last, replay = self.scan.length - 1, self.scan.replay
-        assert replay
-        counts = [add(self.b, start, k) for k in range(length)]
-        times = [count if self.scan.reverse else assume(sub(self.b, last, count), last + 1) for count in counts]
-        again.load(times)
-        self.steps.load(times)
-        results, found = self.eqn.outputs[len(self.scan.body.outputs) :], []
-        for t in times:
-            state, outputs = again.run(t, state)
-            found.append([row[: replay.found] for row in outputs])
-            self._store_all(results[replay.carries :], t, [row[replay.found :] for row in outputs])
-        self._store_last(results[: replay.carries], state)
-        for t, some in zip(reversed(times), reversed(found), strict=True):
-            carried = self._step(t, carried, some)
+        times = self._times(start, length)
+        self.steps.load(times[-BACK:])
+        state, found = self._replayed(again, start, length, state, put=True)
+        for carry, ref in zip(self.eqn.outputs[len(self.scan.body.outputs) :], state, strict=False):
+            self._store(carry, carry.size, 0, ref)
+        for k in reversed(range(length)):
+            if (length - 1 - k) % BACK == 0:
+                self.steps.load(times[max(0, k + 1 - BACK) : k + 1])
+            carried = self._step(times[k], carried, found[k])
         return carried
+
+    def _replayed(
+        self, again: Steps, start: Index, length: int, state: list[Ref], put: bool = False
+    ) -> tuple[list[Ref], list[list[Ref]]]:
+        """Steps of the other scan: the carry after them, and what each found. Its outputs are stored once (`put`)."""
+        replay, found, times = self.scan.replay, [], self._times(start, length)
+        assert replay
+        results = self.eqn.outputs[len(self.scan.body.outputs) + replay.carries :]
+        again.load(times)
+        for t in times:
+            outputs = again.run(t, state)
+            state, rest = outputs[: replay.carries], outputs[replay.carries :]
+            found.append(rest[: replay.found])
+            if put:
+                self._store_each(results, t, rest[replay.found :])
+        return state, found
+
+    def _times(self, start: Index, length: int) -> list[Index]:
+        """Which element of the sequences belongs to each step of the other scan, which runs the other way round."""
+        last, counts = self.scan.length - 1, [add(self.b, start, k) for k in range(length)]
+        return counts if self.scan.reverse else [assume(sub(self.b, last, count), last + 1) for count in counts]
 
     def _time(self, count: Index) -> Index:
         last = self.scan.length - 1
         return assume(sub(self.b, last, count), last + 1) if self.scan.reverse else count
 
-    def _step(self, t: Index, carried: list[Ref], found: Sequence[Sequence[Ref]] = ()) -> list[Ref]:
-        """All lanes through one step: computed first, then stored."""
-        carried, outputs = self.steps.run(t, carried, found)
-        self._store_all(self.ys[: len(self.ys) - self.scan.saved], t, outputs)
-        return carried
+    def _step(self, t: Index, carried: Sequence[Ref], found: Sequence[Ref] = ()) -> list[Ref]:
+        outputs = self.steps.run(t, carried, found)
+        ys = len(self.ys) - self.scan.saved
+        self._store_each(self.ys[:ys], t, outputs[self.carries : self.carries + ys])
+        return outputs[: self.carries]
 
     def _save(self, count: Index, carried: list[Ref]) -> None:
-        """What is saved of a chunk, where this is its first step."""
+        """What is saved before a group of chunks, where this is its first step."""
         if self.scan.chunks is None:
             return
-        every = self.scan.chunks.every
+        every, saved = self.scan.chunks.every * self.scan.chunks.group, self.scan.saved
         with self.b.when(equal(self.b, mod(self.b, count, every), 0)):
-            _, outputs = self.steps.run(0, carried)
-            first = len(self.ys) - self.scan.saved
-            self._store_all(self.ys[first:], div(self.b, count, every), [row[first:] for row in outputs])
+            self._store_each(self.ys[-saved:], div(self.b, count, every), self.steps.run(0, carried)[-saved:])
 
-    def _store_all(self, ys: Sequence[Value], t: Index, outputs: Sequence[Sequence[Ref]]) -> None:
-        """Stores element `t` of sequences, of which each lane has a row."""
-        for k, y in enumerate(ys):
-            if y in self.ctx.pointers:
-                size = math.prod(y.shape[1:])
-                self._store(y, size, mul(self.b, t, size), [row[k] for row in outputs])
+    def _store_each(self, ys: Sequence[Atom], t: Index, refs: Sequence[Ref]) -> None:
+        """Stores element `t` of sequences."""
+        for y, ref in zip(ys, refs, strict=True):
+            size = math.prod(y.shape[1:])
+            self._store(y, size, mul(self.b, t, size), ref)
 
-    def _store_last(self, carries: Sequence[Value], state: Sequence[Ref]) -> None:
-        """Stores the last carries of the scan that is replayed, where it runs nowhere else."""
-        for k, carry in enumerate(carries):
-            if carry in self.ctx.pointers:
-                self._store(carry, carry.size, 0, state[k :: len(carries)])
-
-    def _store(self, value: Value, size: int, start: Index, lanes: Sequence[Ref]) -> None:
-        """Stores the elements of all lanes among `size` that begin at `start`."""
-        pointer = self.ctx.pointers[value]
-        if size == 1:
-            with self.b.when(equal(self.b, self.indices[0], 0)):
-                self.b.store(pointer, start, lanes[0])
+    def _store(self, value: Atom, size: int, start: Index, ref: Ref) -> None:
+        """Stores this invocation's element among `size` that begin at `start`, if anybody reads it."""
+        if not isinstance(value, Value) or value not in self.ctx.pointers:
             return
-        where = [add(self.b, start, index) for index in self.indices]
-        if len(lanes) == 4 and self.b.is_wide(pointer):
-            self.b.store_wide(pointer, where[0], lanes)
-        else:
-            for index, ref in zip(where, lanes, strict=True):
-                self.b.store(pointer, index, ref)
+        own = self.index if size > 1 else 0
+        with self.b.when(True if size > 1 else equal(self.b, self.index, 0)):
+            self.b.store(self.ctx.pointers[value], add(self.b, start, own), ref)
 
-    def _finish(self, carries: list[Ref]) -> None:
+    def _finish(self, carried: Sequence[Ref]) -> None:
         """Stores the last carry, and what is elementwise in it."""
-        each, pull = self.scan.carries, self.ctx.pull(self.task)
-        lanes = {self.b.as_ref(index).id: lane for lane, index in enumerate(self.indices)}
-        for k, value in enumerate(self.eqn.outputs[:each]):
-            mine = carries[k::each]
-            pull.sources[value] = (
-                (lambda _, mine=mine: mine[0])
-                if value.size == 1
-                else lambda place, mine=mine: mine[lanes[self.b.as_ref(place.linear).id]]
-            )
-        stored = self.eqn.outputs[each:]
+        pull = self.ctx.pull(self.task)
+        for value, ref in zip(self.eqn.outputs, carried, strict=False):
+            pull.sources[value] = lambda _, ref=ref: ref
+        stored = self.eqn.outputs[self.carries :]
         kept = [root for root in self.task.roots if root not in stored]
         whole = [root for root in kept if root.size == math.prod(self.task.domain)]
-        store_roots(self.ctx, replace(self.task, roots=tuple(whole)), pull, self.indices)
-        with self.b.when(equal(self.b, self.indices[0], 0)):
+        store_roots(self.ctx, replace(self.task, roots=tuple(whole)), pull, [self.index])
+        with self.b.when(equal(self.b, self.index, 0)):
             scalars = tuple(root for root in kept if root not in whole)
             store_roots(self.ctx, replace(self.task, roots=scalars), pull, [0])
