@@ -24,15 +24,19 @@ Stacks = Mapping[Equation, Sequence[Value]]
 
 def recomputed(graph: Graph, target: Target) -> Graph:
     """Every stack that only reverse twins read is computed again by them."""
-    stacks = {eqn: found for eqn in graph.equations if (found := _stacks(graph, eqn))}
-    for source in dict.fromkeys(graph.producer[found[0]] for found in stacks.values()):
-        graph = _without_stacks(graph, source, stacks, target)
-    return graph
+    seen: set[Value] = set()
+    while True:
+        stacks = {eqn: found for eqn in graph.equations if (found := _stacks(graph, eqn))}
+        stack = next((found[0] for found in stacks.values() if found[0] not in seen), None)
+        if stack is None:
+            return graph
+        seen.add(stack)
+        graph = _without_stacks(graph, graph.producer[stack], stacks, target)
 
 
 def _stacks(graph: Graph, eqn: Equation) -> list[Value]:
     """The sequences that a scan reads of another scan over the same elements, which runs the other way round."""
-    if eqn.primitive != "scan" or not scans.is_pointwise(eqn.params["scan"]):
+    if eqn.primitive != "scan" or eqn.params["scan"].replay or not scans.is_pointwise(eqn.params["scan"]):
         return []
     scan: ScanParams = eqn.params["scan"]
     found: dict[Equation, list[Value]] = {}
