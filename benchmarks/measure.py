@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-WARM_UP, REPEATS, PIPELINED = 50, 30, 100
+WARM_UP, REPEATS, PIPELINED = 0.5, 30, 100  # a GPU needs half a second to leave its idle clock
 
 
 class Times(NamedTuple):
@@ -20,9 +20,9 @@ class Times(NamedTuple):
 
 def timed(call: Callable[[], object], wait: Callable[[object], object]) -> Times:
     """Times `call`; `wait` blocks until what a call returned is there."""
-    for _ in range(WARM_UP):
-        out = call()
-    wait(out)
+    start = time.perf_counter()
+    while time.perf_counter() < start + WARM_UP:
+        wait(call())
     waited = []
     for _ in range(REPEATS):
         start = time.perf_counter()

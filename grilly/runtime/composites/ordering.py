@@ -124,8 +124,8 @@ def _from_rows(rows: jax.Array, shape: tuple[int, ...], axis: int) -> jax.Array:
     return jnp.moveaxis(rows.reshape(*others, rows.shape[-1]), -1, axis)
 
 
-def top_k(x: jax.Array, *, k: int, axis: int = -1) -> list[jax.Array]:
-    """The k largest in JAX's total order, and where they lie; of equals, the first."""
+def top_k(x: jax.Array, *, k: int, axis: int = -1, is_stable: bool = True) -> list[jax.Array]:
+    """The k largest in JAX's total order, and where they lie; of equals, the first, asked for or not."""
     return _best(x, k, axis % x.ndim, smallest=False)
 
 
