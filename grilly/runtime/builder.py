@@ -70,7 +70,7 @@ class Builder:
         table: bool = False,
         target: Target = Target(),
     ) -> None:
-        self.module = Module()
+        self.module = Module(strict=target.strict_floats)
         self.local_size = local_size
         self.target = target
         self.lanes = 1  # neighbouring elements an invocation computes: wide loads where it is 4

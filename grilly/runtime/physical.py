@@ -167,6 +167,7 @@ class PhysicalDevice:
             float64="shaderFloat64" in self.features,
             float16={"shaderFloat16", "storageBuffer16BitAccess"} <= self.features,
             bits8={"shaderInt8", "storageBuffer8BitAccess"} <= self.features,
+            strict_floats=bool(self._structs[2].shaderSignedZeroInfNanPreserveFloat32),
             exact_division=llvmpipe,
             software=self.kind == "software",
         )

@@ -137,7 +137,9 @@ class Decoration(IntEnum):
     NoContraction = 42
 
 
+STRICT = "SignedZeroInfNanPreserve"  # no driver may take NaN, infinity or the sign of a zero for what never occurs
 CAPABILITY = {
+    STRICT: 4466,
     "Shader": 1,
     "Float64": 10,
     "Int64": 11,
@@ -174,9 +176,9 @@ def text(string: str) -> list[int]:
 class Module:
     """The sections of a module, filled in any order and assembled in the one that SPIR-V asks for."""
 
-    def __init__(self) -> None:
+    def __init__(self, strict: bool = False) -> None:
         self.ids = 0
-        self.capabilities = dict.fromkeys(("Shader", "PhysicalStorageBufferAddresses"))
+        self.capabilities = dict.fromkeys(("Shader", "PhysicalStorageBufferAddresses", *([STRICT] if strict else [])))
         self.decorations: list[int] = []
         self.globals: list[int] = []  # types, constants, module variables
         self.code: list[int] = []  # the body of main
@@ -280,6 +282,8 @@ class Module:
         head += words(Op.MemoryModel, Storage.PhysicalStorageBuffer - 1, 1)  # PhysicalStorageBuffer64, GLSL450
         head += words(Op.EntryPoint, 5, main, *text("main"), *self.interface)
         head += words(Op.ExecutionMode, main, 17, local_size, 1, 1)
+        if STRICT in self.capabilities:
+            head += words(Op.ExecutionMode, main, 4461, 32)  # SignedZeroInfNanPreserve, of float32
         body = words(Op.Function, void, main, 0, function) + self.code + words(Op.FunctionEnd)
         stream = [MAGIC, VERSION, 0, self.ids + 1, 0, *head, *self.decorations, *self.globals, *body]
         return struct.pack(f"<{len(stream)}I", *stream)

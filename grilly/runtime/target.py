@@ -20,5 +20,6 @@ class Target:
     float64: bool = False
     float16: bool = False
     bits8: bool = True  # 8-bit integers in storage and arithmetic
+    strict_floats: bool = True  # NaN, infinities and the signs of zeros can be asked for
     exact_division: bool = True  # OpFDiv and Sqrt are correctly rounded, as IEEE asks
     software: bool = True  # a CPU driver: few, long-running invocations pay there
