@@ -178,7 +178,8 @@ class Module:
 
     def __init__(self, strict: bool = False) -> None:
         self.ids = 0
-        self.capabilities = dict.fromkeys(("Shader", "PhysicalStorageBufferAddresses", *([STRICT] if strict else [])))
+        self.capabilities: dict[str, None] = {"Shader": None, "PhysicalStorageBufferAddresses": None}
+        self.capabilities |= {STRICT: None} if strict else {}
         self.decorations: list[int] = []
         self.globals: list[int] = []  # types, constants, module variables
         self.code: list[int] = []  # the body of main
