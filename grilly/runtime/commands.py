@@ -61,12 +61,19 @@ class Recording:
         region.size = nbytes
         lib.vkCmdCopyBuffer(self.handle, source.block.buffer, target.block.buffer, 1, region)
 
-    def dispatch(self, pipeline: Any, addresses: Sequence[int], groups: tuple[int, int, int]) -> None:
-        """Runs a pipeline whose push constants are `addresses`."""
-        count = len(addresses)
-        self._push[0:count] = addresses
+    def dispatch(
+        self, pipeline: Any, addresses: Sequence[int], groups: tuple[int, int, int], bindings: Sequence[int] = ()
+    ) -> None:
+        """Runs a pipeline whose push constants are `addresses`, or that binds `bindings` bytes at each of them."""
         lib.vkCmdBindPipeline(self.handle, COMPUTE_BIND_POINT, pipeline)
-        lib.vkCmdPushConstants(self.handle, self._device.layout, COMPUTE_STAGE, 0, 8 * count, self._push)
+        if bindings:
+            before = self._device.descriptors.bind(self.handle, addresses, bindings)
+            constants = ffi.new("uint32_t[]", before)
+        else:
+            self._push[0 : len(addresses)] = addresses
+            constants = self._push
+        nbytes = len(addresses) * ffi.sizeof(ffi.typeof(constants).item)
+        lib.vkCmdPushConstants(self.handle, self._device.layout, COMPUTE_STAGE, 0, nbytes, constants)
         lib.vkCmdDispatch(self.handle, *groups)
 
     def reset_timestamps(self, pool: Any, count: int) -> None:

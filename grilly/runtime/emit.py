@@ -35,8 +35,10 @@ def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Targe
     written = [root for task in kernel.tasks for root in task.roots]
     values = tuple(dict.fromkeys([*(v for found in read.values() for v in found), *written]))
     passed_on = {v for section in kernel.sections for v in _passed_on(section, read)}
-    table = len(values) * 8 > target.push_constant_bytes
-    b = Builder([v.aval for v in values], WORKGROUP, [v in passed_on for v in values], table, target)
+    avals = [v.aval for v in values]
+    table = not target.bindings and len(values) * 8 > target.push_constant_bytes
+    coherent, stores = [v in passed_on for v in values], [v in written for v in values]
+    b = Builder(avals, WORKGROUP, coherent, stores, table, target)
     ctx = Context(b, graph, target, {value: k for k, value in enumerate(values)})
     counts = [GROUPS[section[0].kind](section[0]) if len(section) == 1 else 1 for section in kernel.sections]
     grid = _grid(sum(counts), target)
@@ -48,7 +50,8 @@ def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Targe
             _section(ctx, section, assume(here, count))
         start += count
     name = "+".join(task.label for task in kernel.tasks)
-    return Emitted(Shader(name, b.assembled(), table), values, grid)
+    bindings = tuple(aval.nbytes for aval in avals) if target.bindings else ()
+    return Emitted(Shader(name, b.assembled(), table, bindings), values, grid)
 
 
 def _passed_on(section: tuple[Task, ...], read: Mapping[Task, Mapping[Value, bool]]) -> set[Value]:

@@ -16,11 +16,14 @@ class Shader:
 
     It reads its buffer addresses (uint64, in the order of `Dispatch.slots`) from push constants at offset 0, or,
     where `table` is true, from an array of uint64 in device memory whose address is the single push constant.
+    Where there are `bindings`, the bytes of each buffer, it reads no addresses: the buffers are bound to descriptor
+    set 0, and push constants hold, as uint32, how many bytes before its buffer each binding begins.
     """
 
     name: str
     spirv: bytes
     table: bool = False
+    bindings: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

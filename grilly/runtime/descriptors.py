@@ -1,0 +1,66 @@
+"""What a device binds for kernels that take no addresses: its storage buffers, pushed anew for each dispatch."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DeviceError
+from .plan import Shader
+from .vulkan import ENUM, ffi, lib, new
+
+if TYPE_CHECKING:
+    from .device import VulkanDevice
+
+STORAGE_BUFFER = ENUM.VkDescriptorType["VK_DESCRIPTOR_TYPE_STORAGE_BUFFER"]
+COMPUTE_BIND_POINT, COMPUTE_STAGE = 1, 0x20
+PUSHED = 1  # VK_DESCRIPTOR_SET_LAYOUT_CREATE_PUSH_DESCRIPTOR_BIT_KHR
+
+
+class Descriptors:
+    """The bindings of all kernels: as many storage buffers as a kernel may have, of which each uses the first few.
+
+    Args:
+        device: Where.
+
+    Attributes:
+        layouts: Of descriptor set 0, the only one.
+    """
+
+    def __init__(self, device: "VulkanDevice") -> None:
+        self._device, self._limits = device, device.physical.limits
+        count = device.target.bindings
+        bindings = ffi.new("VkDescriptorSetLayoutBinding[]", count)
+        for k in range(count):
+            bindings[k].binding, bindings[k].descriptorCount = k, 1
+            bindings[k].descriptorType, bindings[k].stageFlags = STORAGE_BUFFER, COMPUTE_STAGE
+        info = new("VkDescriptorSetLayoutCreateInfo", flags=PUSHED, bindingCount=count, pBindings=bindings)
+        self.layouts = ffi.new("VkDescriptorSetLayout[]", [device.create("DescriptorSetLayout", info)])
+        function = lib.vkGetDeviceProcAddr(device.handle, b"vkCmdPushDescriptorSetKHR")
+        self._push = ffi.cast("PFN_vkCmdPushDescriptorSetKHR", function)
+        self._buffers = ffi.new("VkDescriptorBufferInfo[]", count)
+        self._writes = ffi.new("VkWriteDescriptorSet[]", count)
+        for k in range(count):
+            write = self._writes[k]
+            write.sType = ENUM.VkStructureType["VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET"]
+            write.dstBinding, write.descriptorCount, write.descriptorType = k, 1, STORAGE_BUFFER
+            write.pBufferInfo = self._buffers + k
+
+    def check(self, shader: Shader) -> None:
+        """Raises DeviceError where a kernel has a buffer that is too large to be bound."""
+        limit = self._limits.maxStorageBufferRange
+        if max(shader.bindings, default=0) > limit:
+            raise DeviceError(
+                f"{self._device.name} binds at most {limit} bytes of a buffer: the kernel {shader.name!r} has one of "
+                f"{max(shader.bindings)} bytes. Unset GRILLY_BINDINGS, or make the array smaller."
+            )
+
+    def bind(self, commands: Any, addresses: Sequence[int], sizes: Sequence[int]) -> list[int]:
+        """Binds what lies at `addresses`, so many bytes each; gives how many bytes before it each binding begins."""
+        alignment, before = self._limits.minStorageBufferOffsetAlignment, []
+        for k, (address, nbytes) in enumerate(zip(addresses, sizes, strict=True)):
+            block = self._device.heap.block_at(address)
+            start = address - block.address
+            before.append(start % alignment)
+            bound = self._buffers[k]
+            bound.buffer, bound.offset, bound.range = block.buffer, start - before[k], before[k] + max(nbytes, 1)
+        self._push(commands, COMPUTE_BIND_POINT, self._device.layout, 0, len(before), self._writes)
+        return before
