@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .descriptors import Bound
 from .heap import Buffer
 from .vulkan import ENUM, NULL, check, ffi, lib, new
 
@@ -41,6 +42,7 @@ class Recording:
         self.staging: list[Buffer] = []
         self._push = ffi.new("uint64_t[]", device.target.push_constant_bytes // 8)
         self._region = ffi.new("VkBufferCopy*")
+        self._bound: set[Bound] = set()  # since the last barrier
         check(
             lib.vkBeginCommandBuffer(self.handle, new("VkCommandBufferBeginInfo", flags=SIMULTANEOUS_USE)),
             "vkBeginCommandBuffer",
@@ -49,6 +51,7 @@ class Recording:
 
     def barrier(self) -> None:
         """Everything before it is done, and seen, by everything after it."""
+        self._bound.clear()
         lib.vkCmdPipelineBarrier(self.handle, WORK, WORK, 0, 1, _BARRIER, 0, NULL, 0, NULL)
 
     def barrier_to_host(self) -> None:
@@ -67,14 +70,23 @@ class Recording:
         """Runs a pipeline whose push constants are `addresses`, or that binds `bindings` bytes at each of them."""
         lib.vkCmdBindPipeline(self.handle, COMPUTE_BIND_POINT, pipeline)
         if bindings:
-            before = self._device.descriptors.bind(self.handle, addresses, bindings)
-            constants = ffi.new("uint32_t[]", before)
+            self._bind(addresses, bindings)
         else:
             self._push[0 : len(addresses)] = addresses
-            constants = self._push
-        nbytes = len(addresses) * ffi.sizeof(ffi.typeof(constants).item)
-        lib.vkCmdPushConstants(self.handle, self._device.layout, COMPUTE_STAGE, 0, nbytes, constants)
+            self._push_constants(self._push, 8 * len(addresses))
         lib.vkCmdDispatch(self.handle, *groups)
+
+    def _bind(self, addresses: Sequence[int], sizes: Sequence[int]) -> None:
+        buffers = self._device.descriptors.bound(addresses, sizes)
+        if any(one.seems_to_meet(other) for one in buffers for other in self._bound):
+            self.barrier()  # for synchronization validation, which would call it a hazard
+        self._bound.update(buffers)
+        self._device.descriptors.push(self.handle, buffers)
+        before = ffi.new("uint32_t[]", [buffer.start - buffer.begin for buffer in buffers])
+        self._push_constants(before, 4 * len(before))
+
+    def _push_constants(self, constants: Any, nbytes: int) -> None:
+        lib.vkCmdPushConstants(self.handle, self._device.layout, COMPUTE_STAGE, 0, nbytes, constants)
 
     def reset_timestamps(self, pool: Any, count: int) -> None:
         lib.vkCmdResetQueryPool(self.handle, pool, 0, count)

@@ -1,7 +1,7 @@
 """What a device binds for kernels that take no addresses: its storage buffers, pushed anew for each dispatch."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import DeviceError
 from .plan import Shader
@@ -13,6 +13,21 @@ if TYPE_CHECKING:
 STORAGE_BUFFER = ENUM.VkDescriptorType["VK_DESCRIPTOR_TYPE_STORAGE_BUFFER"]
 COMPUTE_BIND_POINT, COMPUTE_STAGE = 1, 0x20
 PUSHED = 1  # VK_DESCRIPTOR_SET_LAYOUT_CREATE_PUSH_DESCRIPTOR_BIT_KHR
+
+
+class Bound(NamedTuple):
+    """The bytes from `start` to `end` of Vulkan's buffer, bound from the aligned `begin` on."""
+
+    handle: Any
+    begin: int
+    start: int
+    end: int
+
+    def seems_to_meet(self, other: "Bound") -> bool:
+        """Whether the two overlap only by the bytes before them."""
+        if self.handle != other.handle or self.end <= other.begin or other.end <= self.begin:
+            return False
+        return self.end <= other.start or other.end <= self.start
 
 
 class Descriptors:
@@ -53,14 +68,17 @@ class Descriptors:
                 f"{max(shader.bindings)} bytes. Unset GRILLY_BINDINGS, or make the array smaller."
             )
 
-    def bind(self, commands: Any, addresses: Sequence[int], sizes: Sequence[int]) -> list[int]:
-        """Binds what lies at `addresses`, so many bytes each; gives how many bytes before it each binding begins."""
-        alignment, before = self._limits.minStorageBufferOffsetAlignment, []
-        for k, (address, nbytes) in enumerate(zip(addresses, sizes, strict=True)):
+    def bound(self, addresses: Sequence[int], sizes: Sequence[int]) -> list[Bound]:
+        """What to bind for the buffers at these addresses, of so many bytes each."""
+        alignment, found = self._limits.minStorageBufferOffsetAlignment, []
+        for address, nbytes in zip(addresses, sizes, strict=True):
             block = self._device.heap.block_at(address)
             start = address - block.address
-            before.append(start % alignment)
-            bound = self._buffers[k]
-            bound.buffer, bound.offset, bound.range = block.buffer, start - before[k], before[k] + max(nbytes, 1)
-        self._push(commands, COMPUTE_BIND_POINT, self._device.layout, 0, len(before), self._writes)
-        return before
+            found.append(Bound(block.buffer, start - start % alignment, start, start + max(nbytes, 1)))
+        return found
+
+    def push(self, commands: Any, buffers: Sequence[Bound]) -> None:
+        """Binds the buffers of the next dispatch."""
+        for place, buffer in zip(self._buffers, buffers, strict=False):
+            place.buffer, place.offset, place.range = buffer.handle, buffer.begin, buffer.end - buffer.begin
+        self._push(commands, COMPUTE_BIND_POINT, self._device.layout, 0, len(buffers), self._writes)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..errors import ShaderError
 from .builder import Builder, Index
 from .indexing import add, assume, less, mul, sub
-from .ir import Graph, Value
+from .ir import Aval, Graph, Value
 from .kernels import map as maps
 from .kernels import matmul, reduction, scan, sort
 from .kernels.task import WORKGROUP, Context, Task
@@ -50,8 +51,18 @@ def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Targe
             _section(ctx, section, assume(here, count))
         start += count
     name = "+".join(task.label for task in kernel.tasks)
-    bindings = tuple(aval.nbytes for aval in avals) if target.bindings else ()
+    bindings = _bindings(name, avals, target) if target.bindings else ()
     return Emitted(Shader(name, b.assembled(), table, bindings), values, grid)
+
+
+def _bindings(name: str, avals: Sequence[Aval], target: Target) -> tuple[int, ...]:
+    """How many bytes each buffer has."""
+    if len(avals) > target.bindings:
+        raise ShaderError(
+            f"the kernel {name!r} has {len(avals)} buffers: {target.name} binds at most {target.bindings}. "
+            "Unset GRILLY_BINDINGS, or compute less in one function."
+        )
+    return tuple(aval.nbytes for aval in avals)
 
 
 def _passed_on(section: tuple[Task, ...], read: Mapping[Task, Mapping[Value, bool]]) -> set[Value]:
