@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .descriptors import Bound
+from .descriptors import Bound, seem_to_meet
 from .heap import Buffer
+from .plan import Binding
 from .vulkan import ENUM, NULL, check, ffi, lib, new
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ class Recording:
         lib.vkCmdCopyBuffer(self.handle, source.block.buffer, target.block.buffer, 1, region)
 
     def dispatch(
-        self, pipeline: Any, addresses: Sequence[int], groups: tuple[int, int, int], bindings: Sequence[int] = ()
+        self, pipeline: Any, addresses: Sequence[int], groups: tuple[int, int, int], bindings: Sequence[Binding] = ()
     ) -> None:
-        """Runs a pipeline whose push constants are `addresses`, or that binds `bindings` bytes at each of them."""
+        """Runs a pipeline whose push constants are `addresses`, or that binds what lies there."""
         lib.vkCmdBindPipeline(self.handle, COMPUTE_BIND_POINT, pipeline)
         if bindings:
             self._bind(addresses, bindings)
@@ -76,10 +77,10 @@ class Recording:
             self._push_constants(self._push, 8 * len(addresses))
         lib.vkCmdDispatch(self.handle, *groups)
 
-    def _bind(self, addresses: Sequence[int], sizes: Sequence[int]) -> None:
-        buffers = self._device.descriptors.bound(addresses, sizes)
-        if any(one.seems_to_meet(other) for one in buffers for other in self._bound):
-            self.barrier()  # for synchronization validation, which would call it a hazard
+    def _bind(self, addresses: Sequence[int], bindings: Sequence[Binding]) -> None:
+        buffers = self._device.descriptors.bound(addresses, bindings)
+        if seem_to_meet(buffers, self._bound):
+            self.barrier()  # it waits for nothing, but keeps synchronization validation silent
         self._bound.update(buffers)
         self._device.descriptors.push(self.handle, buffers)
         before = ffi.new("uint32_t[]", [buffer.start - buffer.begin for buffer in buffers])

@@ -1,10 +1,11 @@
 """What a device binds for kernels that take no addresses: its storage buffers, pushed anew for each dispatch."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import DeviceError
-from .plan import Shader
+from .plan import Binding, Shader
 from .vulkan import ENUM, ffi, lib, new
 
 if TYPE_CHECKING:
@@ -22,12 +23,18 @@ class Bound(NamedTuple):
     begin: int
     start: int
     end: int
+    written: bool
 
-    def seems_to_meet(self, other: "Bound") -> bool:
-        """Whether the two overlap only by the bytes before them."""
-        if self.handle != other.handle or self.end <= other.begin or other.end <= self.begin:
-            return False
-        return self.end <= other.start or other.end <= self.start
+
+def seem_to_meet(buffers: Sequence[Bound], earlier: Iterable[Bound]) -> bool:
+    """Whether the bytes before a buffer, bound with it, are all that looks like a hazard."""
+    near = [
+        (one, other)
+        for one, other in itertools.product(buffers, earlier)
+        if one.handle == other.handle and (one.written or other.written)
+        if one.begin < other.end and other.begin < one.end
+    ]
+    return bool(near) and not any(one.start < other.end and other.start < one.end for one, other in near)
 
 
 class Descriptors:
@@ -61,20 +68,20 @@ class Descriptors:
 
     def check(self, shader: Shader) -> None:
         """Raises DeviceError where a kernel has a buffer that is too large to be bound."""
-        limit = self._limits.maxStorageBufferRange
-        if max(shader.bindings, default=0) > limit:
+        limit, largest = self._limits.maxStorageBufferRange, max(binding.nbytes for binding in shader.bindings)
+        if largest > limit:
             raise DeviceError(
                 f"{self._device.name} binds at most {limit} bytes of a buffer: the kernel {shader.name!r} has one of "
-                f"{max(shader.bindings)} bytes. Unset GRILLY_BINDINGS, or make the array smaller."
+                f"{largest} bytes. Unset GRILLY_BINDINGS, or make the array smaller."
             )
 
-    def bound(self, addresses: Sequence[int], sizes: Sequence[int]) -> list[Bound]:
-        """What to bind for the buffers at these addresses, of so many bytes each."""
+    def bound(self, addresses: Sequence[int], bindings: Sequence[Binding]) -> list[Bound]:
+        """What to bind for the buffers that lie at these addresses."""
         alignment, found = self._limits.minStorageBufferOffsetAlignment, []
-        for address, nbytes in zip(addresses, sizes, strict=True):
+        for address, (nbytes, written) in zip(addresses, bindings, strict=True):
             block = self._device.heap.block_at(address)
             start = address - block.address
-            found.append(Bound(block.buffer, start - start % alignment, start, start + max(nbytes, 1)))
+            found.append(Bound(block.buffer, start - start % alignment, start, start + max(nbytes, 1), written))
         return found
 
     def push(self, commands: Any, buffers: Sequence[Bound]) -> None:

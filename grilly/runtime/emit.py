@@ -11,7 +11,7 @@ from .kernels import map as maps
 from .kernels import matmul, reduction, scan, sort
 from .kernels.task import WORKGROUP, Context, Task
 from .partition import Kernel, reads
-from .plan import Shader
+from .plan import Binding, Shader
 from .target import Target
 
 KINDS = {"map": maps, "reduction": reduction, "scan": scan, "matmul": matmul, "sort": sort}
@@ -51,18 +51,18 @@ def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Targe
             _section(ctx, section, assume(here, count))
         start += count
     name = "+".join(task.label for task in kernel.tasks)
-    bindings = _bindings(name, avals, target) if target.bindings else ()
+    bindings = _bindings(name, avals, stores, target) if target.bindings else ()
     return Emitted(Shader(name, b.assembled(), table, bindings), values, grid)
 
 
-def _bindings(name: str, avals: Sequence[Aval], target: Target) -> tuple[int, ...]:
-    """How many bytes each buffer has."""
+def _bindings(name: str, avals: Sequence[Aval], stores: Sequence[bool], target: Target) -> tuple[Binding, ...]:
+    """What is bound; stores say which of the buffers are written."""
     if len(avals) > target.bindings:
         raise ShaderError(
             f"the kernel {name!r} has {len(avals)} buffers: {target.name} binds at most {target.bindings}. "
             "Unset GRILLY_BINDINGS, or compute less in one function."
         )
-    return tuple(aval.nbytes for aval in avals)
+    return tuple(Binding(aval.nbytes, written) for aval, written in zip(avals, stores, strict=True))
 
 
 def _passed_on(section: tuple[Task, ...], read: Mapping[Task, Mapping[Value, bool]]) -> set[Value]:
