@@ -14,6 +14,7 @@ from test_programs import ALL, gives_jaxs_values, lowered, validate
 import grilly
 from grilly.config import config
 from grilly.errors import DeviceError, ShaderError
+from grilly.runtime.commands import Recording
 from grilly.runtime.device import VulkanDevice
 from grilly.runtime.executable import Executable
 from grilly.runtime.instance import Instance
@@ -89,6 +90,17 @@ def test_a_missing_barrier_is_heard(name, bound):
         bound.messages.clear()
         assert heard
         assert all(name.startswith("SYNC-HAZARD-") for name in heard)
+
+
+@pytest.mark.skipif(not config.validation, reason="GRILLY_VALIDATION=0 was asked for")
+def test_a_missing_barrier_between_submissions_is_heard(bound, monkeypatch):
+    executable = Executable(bound, lower(lambda x: [x + 1], [Aval((5,), FLOATS)], target=bound.target).plan)
+    monkeypatch.setattr(Recording, "barrier", lambda self: None)
+    (first,) = executable([bound.put(np.zeros(5, np.float32))])
+    executable([first])
+    heard = {message.name for message in bound.messages}
+    bound.messages.clear()
+    assert "SYNC-HAZARD-READ-AFTER-WRITE" in heard
 
 
 @pytest.mark.parametrize(("name", "limit"), [("cumulate_gradient", 25), ("cumulate_gradient_long", 32)])
