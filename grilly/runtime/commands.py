@@ -83,7 +83,7 @@ class Recording:
             self.barrier()  # it waits for nothing, but keeps synchronization validation silent
         self._bound.update(buffers)
         self._device.descriptors.push(self.handle, buffers)
-        before = ffi.new("uint32_t[]", [buffer.start - buffer.begin for buffer in buffers])
+        before = ffi.new("uint32_t[]", [buffer.own.start - buffer.bound.start for buffer in buffers])
         self._push_constants(before, 4 * len(before))
 
     def _push_constants(self, constants: Any, nbytes: int) -> None:

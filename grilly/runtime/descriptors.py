@@ -17,24 +17,26 @@ PUSHED = 1  # VK_DESCRIPTOR_SET_LAYOUT_CREATE_PUSH_DESCRIPTOR_BIT_KHR
 
 
 class Bound(NamedTuple):
-    """The bytes from `start` to `end` of Vulkan's buffer, bound from the aligned `begin` on."""
+    """Bytes of Vulkan's buffer: what a kernel's buffer is there, and what is bound, from an aligned place on."""
 
     handle: Any
-    begin: int
-    start: int
-    end: int
+    own: range
+    bound: range
     written: bool
 
 
 def seem_to_meet(buffers: Sequence[Bound], earlier: Iterable[Bound]) -> bool:
-    """Whether the bytes before a buffer, bound with it, are all that looks like a hazard."""
+    """Whether bytes that are bound beside a kernel's buffers are all that looks like a hazard."""
     near = [
         (one, other)
         for one, other in itertools.product(buffers, earlier)
-        if one.handle == other.handle and (one.written or other.written)
-        if one.begin < other.end and other.begin < one.end
+        if one.handle == other.handle and (one.written or other.written) and _meet(one.bound, other.bound)
     ]
-    return bool(near) and not any(one.start < other.end and other.start < one.end for one, other in near)
+    return bool(near) and not any(_meet(one.own, other.own) for one, other in near)
+
+
+def _meet(one: range, other: range) -> bool:
+    return max(one.start, other.start) < min(one.stop, other.stop)
 
 
 class Descriptors:
@@ -80,12 +82,13 @@ class Descriptors:
         alignment, found = self._limits.minStorageBufferOffsetAlignment, []
         for address, (nbytes, written) in zip(addresses, bindings, strict=True):
             block = self._device.heap.block_at(address)
-            start = address - block.address
-            found.append(Bound(block.buffer, start - start % alignment, start, start + max(nbytes, 1), written))
+            own = range(address - block.address, address - block.address + nbytes)
+            bound = range(own.start - own.start % alignment, own.start + max(nbytes, 1))  # no binding is empty
+            found.append(Bound(block.buffer, own, bound, written))
         return found
 
     def push(self, commands: Any, buffers: Sequence[Bound]) -> None:
         """Binds the buffers of the next dispatch."""
         for place, buffer in zip(self._buffers, buffers, strict=False):
-            place.buffer, place.offset, place.range = buffer.handle, buffer.begin, buffer.end - buffer.begin
+            place.buffer, place.offset, place.range = buffer.handle, buffer.bound.start, len(buffer.bound)
         self._push(commands, COMPUTE_BIND_POINT, self._device.layout, 0, len(buffers), self._writes)
