@@ -1,4 +1,4 @@
-"""What the environment says: GRILLY_DEVICE, GRILLY_DEBUG, GRILLY_VALIDATION. Read once, at import."""
+"""What the environment says: GRILLY_DEVICE, GRILLY_DEBUG, GRILLY_VALIDATION, GRILLY_BINDINGS. Read once, at import."""
 
 import os
 from collections.abc import Mapping
@@ -19,11 +19,14 @@ class Config:
         device: The default device: `cpu`, `vulkan`, `vulkan:1` or a part of a name; None leaves it to grilly.
         debug: The compiler's stages to print, some of `jaxpr,kernels,spirv,plan,time`.
         validation: Whether Vulkan's validation layer watches, synchronization too. Slow; for tests.
+        bindings: Whether kernels take storage-buffer bindings instead of addresses, which have no limits.
+            Synchronization validation sees hazards between bindings alone; for tests.
     """
 
     device: str | None = None
     debug: frozenset[str] = frozenset()
     validation: bool = False
+    bindings: bool = False
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> "Config":
@@ -42,10 +45,15 @@ class Config:
                 f"GRILLY_DEBUG names the unknown stages {', '.join(sorted(debug - STAGES))}. "
                 f"Give some of {', '.join(sorted(STAGES))}, separated by commas."
             )
-        validation = environment.get("GRILLY_VALIDATION", "0")
-        if validation not in ("0", "1"):
-            raise ParameterError(f"GRILLY_VALIDATION is {validation!r}. Give 0 or 1.")
-        return cls(environment.get("GRILLY_DEVICE") or None, debug, validation == "1")
+        switches = [_switch(environment, name) for name in ("GRILLY_VALIDATION", "GRILLY_BINDINGS")]
+        return cls(environment.get("GRILLY_DEVICE") or None, debug, *switches)
+
+
+def _switch(environment: Mapping[str, str], name: str) -> bool:
+    value = environment.get(name, "0")
+    if value not in ("0", "1"):
+        raise ParameterError(f"{name} is {value!r}. Give 0 or 1.")
+    return value == "1"
 
 
 def _keep_jax_on_cpu() -> None:

@@ -26,7 +26,7 @@ class UnsupportedPrimitiveError(GrillyError, NotImplementedError):
 
 
 class ShaderError(GrillyError, RuntimeError):
-    """A shader was refused by the driver."""
+    """A shader was refused by the driver, or has more buffers than it can bind."""
 
 
 class PlanError(GrillyError, RuntimeError):

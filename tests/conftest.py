@@ -7,6 +7,8 @@ os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_cpu_max_isa=AVX --xla_disable_hlo_passes=algsimp"
 ).strip()
 os.environ.setdefault("GRILLY_VALIDATION", "1")
+# Synchronization validation looks from one submission to the next, too.
+os.environ.setdefault("VK_LAYER_ENABLES", "VALIDATION_CHECK_ENABLE_SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT")
 
 import pytest
 

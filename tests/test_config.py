@@ -15,6 +15,7 @@ def test_the_environment_is_read():
     assert Config.read({}) == Config(None, frozenset(), False)
     said = {"GRILLY_DEVICE": "vulkan:1", "GRILLY_DEBUG": "plan,time", "GRILLY_VALIDATION": "1"}
     assert Config.read(said) == Config("vulkan:1", frozenset({"plan", "time"}), True)
+    assert Config.read({"GRILLY_BINDINGS": "1"}) == Config(bindings=True)
 
 
 def test_what_it_cannot_mean_is_an_error():
@@ -26,6 +27,8 @@ def test_what_it_cannot_mean_is_an_error():
     )
     with pytest.raises(ParameterError, match=re.escape("GRILLY_VALIDATION is 'yes'. Give 0 or 1.")):
         Config.read({"GRILLY_VALIDATION": "yes"})
+    with pytest.raises(ParameterError, match=re.escape("GRILLY_BINDINGS is '2'. Give 0 or 1.")):
+        Config.read({"GRILLY_BINDINGS": "2"})
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,18 @@
 
 from typing import Any
 
+import jax
+import numpy as np
 from jax.core import Tracer
 
 from ..errors import DeviceError, ShapeError
 from ..runtime import Array, Device
 from ..runtime.border import NUMBERS, canonical
+
+
+def is_nested(value: Any) -> bool:
+    """Whether it is an array written as lists of numbers."""
+    return isinstance(value, list) and all(isinstance(leaf, bool | int | float) for leaf in jax.tree.leaves(value))
 
 
 def as_array(value: Any, name: str) -> Any:
@@ -18,6 +25,8 @@ def as_array(value: Any, name: str) -> Any:
     """
     if type(value) is Array or isinstance(value, Tracer):
         return value
+    if is_nested(value):
+        value = np.asarray(value)
     if not isinstance(value, NUMBERS):
         raise ShapeError(f"{name} is a {type(value).__name__}: an array of numbers was expected.")
     return canonical(value, lambda: name)

@@ -18,7 +18,7 @@ from jax import numpy as jnp
 from ..errors import ShapeError, StateError
 from ..runtime import Array, Jit, jit
 from ..runtime.trace import is_tracing
-from .arrays import checked
+from .arrays import checked, is_nested
 from .layout import Layout, Variables
 from .random import source
 from .residuals import Residuals
@@ -162,10 +162,10 @@ class Calls:
 
 
 def _checked(inputs: tuple, layout: Layout) -> tuple:
-    """The inputs of a net, as arrays."""
+    """The inputs of a net, as arrays; nested lists of numbers are one, not one a number."""
     names = ["x"] if len(inputs) == 1 else [f"input {k}" for k in range(len(inputs))]
     return tuple(
-        jax.tree.map(functools.partial(checked, name=name, device=layout.device), given)
+        jax.tree.map(functools.partial(checked, name=name, device=layout.device), given, is_leaf=is_nested)
         for name, given in zip(names, inputs, strict=True)
     )
 

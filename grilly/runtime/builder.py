@@ -12,6 +12,7 @@ import numpy as np
 from . import floats16
 from .floats16 import SHORT, U16
 from .ir import Aval
+from .pointers import Addresses, Bindings
 from .spirv import Decoration, Ext, Module, Op, Storage, words
 from .target import Target
 
@@ -55,36 +56,40 @@ class Builder:
     """One compute kernel under construction.
 
     Args:
-        pointers: What the buffers hold, in the order of their addresses.
+        buffers: What they hold, in the order of their addresses or bindings.
         local_size: Invocations in a workgroup.
         coherent: Which buffers carry values from one invocation to another inside the kernel.
+        written: Which buffers the kernel writes.
         table: Whether the addresses lie in memory, behind the one push constant.
         target: What the code runs on.
     """
 
     def __init__(
         self,
-        pointers: Sequence[Aval],
+        buffers: Sequence[Aval],
         local_size: int,
         coherent: Sequence[bool],
+        written: Sequence[bool],
         table: bool = False,
         target: Target = Target(),
     ) -> None:
-        self.module = Module(strict=target.strict_floats)
+        self.module = Module(strict=target.strict_floats, addressed=not target.bindings)
         self.local_size = local_size
         self.target = target
         self.lanes = 1  # neighbouring elements an invocation computes: wide loads where it is 4
-        self._avals = pointers
-        dtypes = [aval.dtype for aval in pointers]
+        self._avals = buffers
+        dtypes = [aval.dtype for aval in buffers]
         self._stored = [U8 if dtype == BOOL else U16 if dtype in SHORT else dtype for dtype in dtypes]
         self._coherent = coherent
         self._scopes: list[dict[tuple, Ref]] = [{}]
-        self._table = table
-        self._addresses = self._declared_addresses()
+        if target.bindings:
+            self._pointers = Bindings(self, self._stored, coherent, written)
+        else:
+            self._pointers = Addresses(self, self._stored, coherent, table)
         self._inputs = {number: self.module.builtin(number) for number in (WORKGROUP_ID, LOCAL_INVOCATION_ID)}
         self._block = 0
         self._label(self.module.new())
-        self._bases = [self._base(k) for k in range(len(pointers))]
+        self._pointers.begin()
 
     def assembled(self) -> bytes:
         """The finished module."""
@@ -197,9 +202,7 @@ class Builder:
         return next((scope[key] for scope in self._scopes if key in scope), None)
 
     def _emit(self, op: Op, kind: int, *operands: int) -> int:
-        result = self.module.new()
-        self.module.code += words(op, kind, result, *operands)
-        return result
+        return self.module.emit(op, kind, *operands)
 
     # Device memory --------------------------------------------------------------------------------------------
 
@@ -260,47 +263,11 @@ class Builder:
         return self.once(("load", pointer, where.id, width), stored, write)
 
     def _element(self, pointer: int, index: Index, width: int) -> int:
-        """The address of an element, or of the group of `width` elements that starts there."""
-        stored, base = self._stored[pointer], self._bases[pointer]
-        where = self.as_ref(index)
-        item = self.module.type(stored)
-        if width > 1:
-            item = self.module.vector(stored, width)
-            block = self.module.block(stored, width, self._coherent[pointer])
-            kind = self.module.pointer(Storage.PhysicalStorageBuffer, block)
-            base = self.once(("wide", pointer), U32, lambda: self._emit(Op.Bitcast, kind, base)).id
-            shift = self.const(np.uint32(width.bit_length() - 1))
-            where = self.op(Op.ShiftRightLogical, U32, where, shift)
-        kind = self.module.pointer(Storage.PhysicalStorageBuffer, item)
-        zero = self.const(np.uint32(0))
-        return self._emit(Op.AccessChain, kind, base, zero.id, where.id)
+        """The pointer to an element, or to the group of `width` elements that starts there."""
+        return self._pointers.element(pointer, self.as_ref(index), width)
 
     def as_ref(self, index: Index) -> Ref:
         return self.const(np.uint32(index)) if isinstance(index, int) else index
-
-    def _declared_addresses(self) -> int:
-        """The push constant: the addresses, or the address of the table that holds them."""
-        module, physical = self.module, Storage.PhysicalStorageBuffer
-        blocks = [module.block(s, 1, c) for s, c in zip(self._stored, self._coherent, strict=True)]
-        record = module.record(tuple(module.pointer(physical, block) for block in blocks))
-        if self._table:
-            record = module.record((module.pointer(physical, record),))
-        return module.variable(Storage.PushConstant, record)
-
-    def _base(self, k: int) -> int:
-        """The address of buffer `k`, as a typed pointer."""
-        module, physical = self.module, Storage.PhysicalStorageBuffer
-        member = module.pointer(physical, module.block(self._stored[k], 1, self._coherent[k]))
-        number, record, storage = self.const(np.uint32(k)).id, self._addresses, Storage.PushConstant
-        aligned: tuple[int, ...] = ()
-        if self._table:
-            blocks = [module.block(s, 1, c) for s, c in zip(self._stored, self._coherent, strict=True)]
-            table = module.pointer(physical, module.record(tuple(module.pointer(physical, b) for b in blocks)))
-            zero = self.const(np.uint32(0)).id
-            chain = self._emit(Op.AccessChain, module.pointer(storage, table), record, zero)
-            record, storage, aligned = self._emit(Op.Load, table, chain), physical, (2, 8)
-        chain = self._emit(Op.AccessChain, module.pointer(storage, member), record, number)
-        return self._emit(Op.Load, member, chain, *aligned)
 
     # Workgroup memory -----------------------------------------------------------------------------------------
 

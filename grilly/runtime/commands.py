@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .descriptors import Bound, seem_to_meet
 from .heap import Buffer
+from .plan import Binding
 from .vulkan import ENUM, NULL, check, ffi, lib, new
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Recording:
         self.staging: list[Buffer] = []
         self._push = ffi.new("uint64_t[]", device.target.push_constant_bytes // 8)
         self._region = ffi.new("VkBufferCopy*")
+        self._bound: set[Bound] = set()  # since the last barrier
         check(
             lib.vkBeginCommandBuffer(self.handle, new("VkCommandBufferBeginInfo", flags=SIMULTANEOUS_USE)),
             "vkBeginCommandBuffer",
@@ -49,6 +52,7 @@ class Recording:
 
     def barrier(self) -> None:
         """Everything before it is done, and seen, by everything after it."""
+        self._bound.clear()
         lib.vkCmdPipelineBarrier(self.handle, WORK, WORK, 0, 1, _BARRIER, 0, NULL, 0, NULL)
 
     def barrier_to_host(self) -> None:
@@ -61,13 +65,29 @@ class Recording:
         region.size = nbytes
         lib.vkCmdCopyBuffer(self.handle, source.block.buffer, target.block.buffer, 1, region)
 
-    def dispatch(self, pipeline: Any, addresses: Sequence[int], groups: tuple[int, int, int]) -> None:
-        """Runs a pipeline whose push constants are `addresses`."""
-        count = len(addresses)
-        self._push[0:count] = addresses
+    def dispatch(
+        self, pipeline: Any, addresses: Sequence[int], groups: tuple[int, int, int], bindings: Sequence[Binding] = ()
+    ) -> None:
+        """Runs a pipeline whose push constants are `addresses`, or that binds what lies there."""
         lib.vkCmdBindPipeline(self.handle, COMPUTE_BIND_POINT, pipeline)
-        lib.vkCmdPushConstants(self.handle, self._device.layout, COMPUTE_STAGE, 0, 8 * count, self._push)
+        if bindings:
+            self._bind(addresses, bindings)
+        else:
+            self._push[0 : len(addresses)] = addresses
+            self._push_constants(self._push, 8 * len(addresses))
         lib.vkCmdDispatch(self.handle, *groups)
+
+    def _bind(self, addresses: Sequence[int], bindings: Sequence[Binding]) -> None:
+        buffers = self._device.descriptors.bound(addresses, bindings)
+        if seem_to_meet(buffers, self._bound):
+            self.barrier()  # it waits for nothing, but keeps synchronization validation silent
+        self._bound.update(buffers)
+        self._device.descriptors.push(self.handle, buffers)
+        before = ffi.new("uint32_t[]", [buffer.own.start - buffer.bound.start for buffer in buffers])
+        self._push_constants(before, 4 * len(before))
+
+    def _push_constants(self, constants: Any, nbytes: int) -> None:
+        lib.vkCmdPushConstants(self.handle, self._device.layout, COMPUTE_STAGE, 0, nbytes, constants)
 
     def reset_timestamps(self, pool: Any, count: int) -> None:
         lib.vkCmdResetQueryPool(self.handle, pool, 0, count)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import DeviceError, ShaderError
 from .commands import Recording
+from .descriptors import Descriptors
 from .heap import Buffer, Heap
 from .instance import Instance, Message
 from .ir import Aval
@@ -29,6 +30,7 @@ ORDER = (
     "QueryPool",
     "Pipeline",
     "PipelineLayout",
+    "DescriptorSetLayout",
     "Semaphore",
     "Buffer",
     "DeviceMemory",
@@ -82,6 +84,9 @@ class VulkanDevice:
         self.command_buffer_info = new("VkCommandBufferAllocateInfo", commandPool=self._pool, commandBufferCount=1)
         constants = new("VkPushConstantRange", stageFlags=0x20, size=self.target.push_constant_bytes)
         layout = new("VkPipelineLayoutCreateInfo", pushConstantRangeCount=1, pPushConstantRanges=constants)
+        if self.target.bindings:
+            self.descriptors = Descriptors(self)
+            layout.setLayoutCount, layout.pSetLayouts = 1, self.descriptors.layouts
         self.layout = self.create("PipelineLayout", layout)
         kind = new("VkSemaphoreTypeCreateInfo", semaphoreType=TIMELINE)
         self._timeline = self.create("Semaphore", new("VkSemaphoreCreateInfo", pNext=kind))
@@ -133,6 +138,8 @@ class VulkanDevice:
         return self._pipelines[shader.spirv]
 
     def _pipeline(self, shader: Shader) -> Any:
+        if shader.bindings:
+            self.descriptors.check(shader)
         code = ffi.from_buffer("uint32_t[]", shader.spirv)
         info = new("VkShaderModuleCreateInfo", codeSize=len(shader.spirv), pCode=code)
         module, pipeline = ffi.new("VkShaderModule*"), ffi.new("VkPipeline*")

@@ -182,7 +182,7 @@ def _absent() -> str | None:
 def _found() -> "list[PhysicalDevice]":
     from .physical import PhysicalDevice
 
-    return [PhysicalDevice(handle, k) for k, handle in enumerate(_instance().physical_devices())]
+    return [PhysicalDevice(handle, k, config.bindings) for k, handle in enumerate(_instance().physical_devices())]
 
 
 @functools.cache

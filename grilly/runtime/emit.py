@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..errors import ShaderError
 from .builder import Builder, Index
 from .indexing import add, assume, less, mul, sub
-from .ir import Graph, Value
+from .ir import Aval, Graph, Value
 from .kernels import map as maps
 from .kernels import matmul, reduction, scan, sort
 from .kernels.task import WORKGROUP, Context, Task
 from .partition import Kernel, reads
-from .plan import Shader
+from .plan import Binding, Shader
 from .target import Target
 
 KINDS = {"map": maps, "reduction": reduction, "scan": scan, "matmul": matmul, "sort": sort}
@@ -35,8 +36,11 @@ def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Targe
     written = [root for task in kernel.tasks for root in task.roots]
     values = tuple(dict.fromkeys([*(v for found in read.values() for v in found), *written]))
     passed_on = {v for section in kernel.sections for v in _passed_on(section, read)}
-    table = len(values) * 8 > target.push_constant_bytes
-    b = Builder([v.aval for v in values], WORKGROUP, [v in passed_on for v in values], table, target)
+    avals = [v.aval for v in values]
+    table = not target.bindings and len(values) * 8 > target.push_constant_bytes
+    stored_to = {*written, *(v for task in kernel.tasks for v in scan.rewritten(task))}
+    coherent, stores = [v in passed_on for v in values], [v in stored_to for v in values]
+    b = Builder(avals, WORKGROUP, coherent, stores, table, target)
     ctx = Context(b, graph, target, {value: k for k, value in enumerate(values)})
     counts = [GROUPS[section[0].kind](section[0]) if len(section) == 1 else 1 for section in kernel.sections]
     grid = _grid(sum(counts), target)
@@ -48,7 +52,18 @@ def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Targe
             _section(ctx, section, assume(here, count))
         start += count
     name = "+".join(task.label for task in kernel.tasks)
-    return Emitted(Shader(name, b.assembled(), table), values, grid)
+    bindings = _bindings(name, avals, stores, target) if target.bindings else ()
+    return Emitted(Shader(name, b.assembled(), table, bindings), values, grid)
+
+
+def _bindings(name: str, avals: Sequence[Aval], stores: Sequence[bool], target: Target) -> tuple[Binding, ...]:
+    """What is bound; stores say which of the buffers are written."""
+    if len(avals) > target.bindings:
+        raise ShaderError(
+            f"the kernel {name!r} has {len(avals)} buffers: {target.name} binds at most {target.bindings}. "
+            "Unset GRILLY_BINDINGS, or compute less in one function."
+        )
+    return tuple(Binding(aval.nbytes, written) for aval, written in zip(avals, stores, strict=True))
 
 
 def _passed_on(section: tuple[Task, ...], read: Mapping[Task, Mapping[Value, bool]]) -> set[Value]:

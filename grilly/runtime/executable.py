@@ -187,7 +187,7 @@ class Executable:
         for k, dispatch in enumerate(dispatches):
             if k and (dispatch.barrier or timestamps is not None):
                 recording.barrier()
-            recording.dispatch(pipelines[k], places[k], dispatch.groups)
+            recording.dispatch(pipelines[k], places[k], dispatch.groups, dispatch.shader.bindings)
             if timestamps is not None:
                 recording.timestamp(timestamps, k + 1)
         return recording.end()

@@ -138,6 +138,10 @@ class Heap:
                 block.space.give(offset, length)
         self._spare.clear()
 
+    def block_at(self, address: int) -> Block:
+        """The block that holds an address."""
+        return next(block for block in self.blocks if 0 <= address - block.address < block.space.size)
+
     def collect(self) -> None:
         """Takes back what finalizers said is free."""
         completed = self._device.completed() if self._host and self.retired else WHOLE

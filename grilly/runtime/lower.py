@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .emit import Emitted, emitted
+from .fit import fitted
 from .ir import Atom, Aval, Equation, Graph, Value
 from .loops import Loop, loop
 from .memory import Memory, barriers, planned, range_of
@@ -50,7 +51,7 @@ def lower(
 def lowered(simple: Graph, donated: frozenset[int], target: Target) -> Lowered:
     """Compiles a graph. The body of a scan that is a loop is compiled by itself, like any other graph."""
     graph = with_buffers(recomputed(simple, target))
-    parts = partition(graph, target)
+    parts = fitted(graph, partition(graph, target), target)
     works = [_work(graph, parts, kernel, target) for kernel in parts.kernels]
     scratch = {work.scratch: k for k, work in enumerate(works) if isinstance(work, Loop)}
     memory = planned(graph, parts.kernels, parts.stored, donated, scratch)

@@ -26,7 +26,9 @@ FEATURES: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
         ),
     ),
 )
-EXTENSIONS = ("VK_KHR_portability_subset",)  # without features of their own; this one is a must where offered
+PUSH_DESCRIPTOR = "VK_KHR_push_descriptor"
+EXTENSIONS = ("VK_KHR_portability_subset", PUSH_DESCRIPTOR)  # without features of their own; the first is a must
+PUSHED = 32  # descriptors that every driver with that extension takes at once
 REQUIRED = ("bufferDeviceAddress", "timelineSemaphore")
 LLVMPIPE = ENUM.VkDriverId["VK_DRIVER_ID_MESA_LLVMPIPE"]
 COMPUTE, DEVICE_LOCAL = 2, 1
@@ -39,10 +41,12 @@ class PhysicalDevice:
     Attributes:
         handle: Vulkan's.
         index: Its place in Vulkan's list, the number in the name `vulkan:1`.
+        binds: Whether its kernels shall take storage-buffer bindings instead of addresses.
     """
 
     handle: Any
     index: int
+    binds: bool = False
 
     @cached_property
     def _structs(self) -> tuple[Any, Any, Any]:
@@ -150,7 +154,9 @@ class PhysicalDevice:
             return f"Vulkan {'.'.join(map(str, self.api))}, where 1.2 is needed"
         if self.queue_family is None:
             return "no queue that computes"
-        return ", ".join(f"no {name}" for name in REQUIRED if name not in self.features)
+        absent = [name for name in REQUIRED if name not in self.features]
+        absent += [PUSH_DESCRIPTOR] if self.binds and PUSH_DESCRIPTOR not in self._extensions else []
+        return ", ".join(f"no {name}" for name in absent)
 
     @cached_property
     def target(self) -> Target:
@@ -163,6 +169,7 @@ class PhysicalDevice:
             max_groups_x=limits.maxComputeWorkGroupCount[0],
             shared_bytes=limits.maxComputeSharedMemorySize,
             push_constant_bytes=min(limits.maxPushConstantsSize, 256),
+            bindings=min(PUSHED, limits.maxPerStageDescriptorStorageBuffers) if self.binds else 0,
             int64="shaderInt64" in self.features,
             float64="shaderFloat64" in self.features,
             float16={"shaderFloat16", "storageBuffer16BitAccess"} <= self.features,

@@ -4,10 +4,18 @@ A plan names no device and holds no handle. The same function for the same targe
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from .ir import Aval
+
+
+class Binding(NamedTuple):
+    """A storage buffer as a shader sees it: how many bytes it has, and whether the shader writes to it."""
+
+    nbytes: int
+    written: bool
 
 
 @dataclass(frozen=True)
@@ -16,11 +24,14 @@ class Shader:
 
     It reads its buffer addresses (uint64, in the order of `Dispatch.slots`) from push constants at offset 0, or,
     where `table` is true, from an array of uint64 in device memory whose address is the single push constant.
+    Where there are `bindings`, it reads no addresses: its buffers are bound to descriptor set 0, and push constants
+    hold, as uint32, how many bytes before its buffer each binding begins.
     """
 
     name: str
     spirv: bytes
     table: bool = False
+    bindings: tuple[Binding, ...] = ()
 
 
 @dataclass(frozen=True)

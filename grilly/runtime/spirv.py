@@ -9,6 +9,7 @@ from enum import IntEnum
 import numpy as np
 
 MAGIC, VERSION = 0x07230203, 0x00010500
+LOGICAL, PHYSICAL_64, GLSL450 = 0, 5348, 1  # two addressing models, and a memory model
 
 
 class Op(IntEnum):
@@ -123,6 +124,7 @@ class Storage(IntEnum):
     Input = 1
     Workgroup = 4
     PushConstant = 9
+    StorageBuffer = 12
     PhysicalStorageBuffer = 5349
 
 
@@ -132,11 +134,16 @@ class Decoration(IntEnum):
     Block = 2
     ArrayStride = 6
     BuiltIn = 11
+    Aliased = 20
     Coherent = 23
+    NonWritable = 24
+    Binding = 33
+    DescriptorSet = 34
     Offset = 35
     NoContraction = 42
 
 
+ADDRESSES = "PhysicalStorageBufferAddresses"
 STRICT = "SignedZeroInfNanPreserve"  # no driver may take NaN, infinity or the sign of a zero for what never occurs
 CAPABILITY = {
     STRICT: 4466,
@@ -147,7 +154,7 @@ CAPABILITY = {
     "Int8": 39,
     "StorageBuffer16BitAccess": 4433,
     "StorageBuffer8BitAccess": 4448,
-    "PhysicalStorageBufferAddresses": 5347,
+    ADDRESSES: 5347,
 }
 # What a scalar type needs before it may be declared.
 NEEDS = {
@@ -176,10 +183,10 @@ def text(string: str) -> list[int]:
 class Module:
     """The sections of a module, filled in any order and assembled in the one that SPIR-V asks for."""
 
-    def __init__(self, strict: bool = False) -> None:
+    def __init__(self, strict: bool = False, addressed: bool = True) -> None:
         self.ids = 0
-        self.capabilities: dict[str, None] = {"Shader": None, "PhysicalStorageBufferAddresses": None}
-        self.capabilities |= {STRICT: None} if strict else {}
+        needed = (*((ADDRESSES,) if addressed else ()), *((STRICT,) if strict else ()))
+        self.capabilities: dict[str, None] = dict.fromkeys(("Shader", *needed), None)
         self.decorations: list[int] = []
         self.globals: list[int] = []  # types, constants, module variables
         self.code: list[int] = []  # the body of main
@@ -190,6 +197,12 @@ class Module:
     def new(self) -> int:
         self.ids += 1
         return self.ids
+
+    def emit(self, op: Op, kind: int, *operands: int) -> int:
+        """An instruction of `main` with a result of type `kind`."""
+        result = self.new()
+        self.code += words(op, kind, result, *operands)
+        return result
 
     def declared(self, op: Op, *operands: int) -> int:
         """A type or constant without a result type, declared once."""
@@ -229,7 +242,7 @@ class Module:
         return self.known[name]
 
     def block(self, dtype: np.dtype, width: int, coherent: bool) -> int:
-        """The type `struct { T items[]; }` that an address points at."""
+        """The type `struct { T items[]; }` that an address points at, or a binding is."""
         key = ("block", dtype.str, width, coherent)
         if key not in self.known:
             item = self.type(dtype) if width == 1 else self.vector(dtype, width)
@@ -243,15 +256,15 @@ class Module:
             self.known[key] = block
         return self.known[key]
 
-    def record(self, members: tuple[int, ...]) -> int:
-        """The type of a block of 64-bit addresses, one after another."""
+    def record(self, members: tuple[int, ...], nbytes: int = 8) -> int:
+        """The type of a block of 64-bit addresses, or other members of `nbytes` each, one after another."""
         key = ("record", *members)
         if key not in self.known:
             record = self.known[key] = self.new()
             self.globals += words(Op.TypeStruct, record, *members)
             self.decorate(record, Decoration.Block)
             for k in range(len(members)):
-                self.decorate_member(record, k, Decoration.Offset, 8 * k)
+                self.decorate_member(record, k, Decoration.Offset, nbytes * k)
         return self.known[key]
 
     def decorate(self, target: int, decoration: Decoration, *operands: int) -> None:
@@ -280,7 +293,7 @@ class Module:
         main = self.new()
         head = [w for name in self.capabilities for w in words(Op.Capability, CAPABILITY[name])]
         head += words(Op.ExtInstImport, self.glsl, *text("GLSL.std.450"))
-        head += words(Op.MemoryModel, Storage.PhysicalStorageBuffer - 1, 1)  # PhysicalStorageBuffer64, GLSL450
+        head += words(Op.MemoryModel, PHYSICAL_64 if ADDRESSES in self.capabilities else LOGICAL, GLSL450)
         head += words(Op.EntryPoint, 5, main, *text("main"), *self.interface)
         head += words(Op.ExecutionMode, main, 17, local_size, 1, 1)
         if STRICT in self.capabilities:

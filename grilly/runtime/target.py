@@ -16,6 +16,7 @@ class Target:
     max_groups_x: int = 65535  # larger grids are folded into two dimensions
     shared_bytes: int = 32768
     push_constant_bytes: int = 128
+    bindings: int = 0  # storage buffers that a kernel may bind; 0 where kernels take their buffers' addresses
     int64: bool = True
     float64: bool = False
     float16: bool = False

@@ -34,7 +34,11 @@ def updated(x, i, u):
 
 def taken(x, i):
     modes = [jnp.take(x, i, axis=1, mode=mode) for mode in ("fill", "clip", "wrap")]
-    return *modes, x[i % 5], x[:, i % 7 - 7], x[i % 5, i % 7], jnp.take(x, jnp.zeros((2, 0), I32))
+    return *modes, jnp.take(x, jnp.zeros((2, 0), I32))
+
+
+def indexed(x, i):
+    return x[i % 5], x[:, i % 7 - 7], x[i % 5, i % 7]
 
 
 def taken_of_types(x, i):
@@ -188,6 +192,8 @@ INDEXING = {
     "take_one": Program(lambda x, i: x[i[0] % 5], (X, ((1,), I32)), 1),
     "take_windows": Program(windows_at, (X, INDEX), 1),
     "take_gradient": Program(gradient(taken), (X, INDEX), 1, 1e-6),
+    "index": Program(indexed, (X, INDEX), 1),
+    "index_gradient": Program(gradient(indexed), (X, INDEX), 1, 1e-6),
     "take_windows_gradient": Program(gradient(windows_at), (X, ((9,), I32)), 1, 1e-6),
     "dynamic_slices": Program(slices, (X, INDEX), 1),
     "dynamic_slices_gradient": Program(gradient(slices), (X, INDEX), 1, 1e-6),

@@ -1,5 +1,6 @@
 """The laws of every compiled program: JAX's values, few kernels, valid and exact shaders, the same bytes every time."""
 
+import pathlib
 import shutil
 import subprocess
 
@@ -15,6 +16,7 @@ from programs_recompute import RECOMPUTED
 import grilly
 from grilly.runtime.ir import Aval
 from grilly.runtime.lower import Lowered, lower
+from grilly.runtime.target import Target
 
 ALL = PROGRAMS | LOOPS | MATH | INDEXING | RECOMPUTED
 each = pytest.mark.parametrize("program", ALL.values(), ids=ALL.keys())
@@ -24,6 +26,10 @@ DECORATE, NO_CONTRACTION = 71, 42
 
 @each
 def test_it_gives_jaxs_values(program, device):
+    gives_jaxs_values(program, device)
+
+
+def gives_jaxs_values(program: Program, device) -> None:
     arguments = program.arguments()
     got = jax.tree.leaves(grilly.jit(program.function, device=device)(*arguments))
     expected = jax.tree.leaves(jax.jit(program.function)(*arguments))
@@ -38,33 +44,36 @@ def test_it_gives_jaxs_values(program, device):
 
 @each
 def test_it_takes_few_kernels(program):
-    assert len(_lowered(program).plan.dispatches) == program.kernels
+    assert len(lowered(program).plan.dispatches) == program.kernels
 
 
 @each
 def test_its_shaders_are_valid_and_contract_nothing(program, tmp_path):
-    validator = shutil.which("spirv-val")
-    assert validator, "spirv-val is not installed: ./setup.sh test installs it (Debian's spirv-tools)"
-    for dispatch in _lowered(program).plan.dispatches:
+    for dispatch in lowered(program).plan.dispatches:
         spirv = dispatch.shader.spirv
-        (tmp_path / "shader.spv").write_bytes(spirv)
-        done = subprocess.run(
-            [validator, "--target-env", "vulkan1.2", str(tmp_path / "shader.spv")], capture_output=True
-        )
-        assert done.returncode == 0, done.stderr.decode()
+        validate(spirv, tmp_path)
         if "matmul" not in dispatch.label:  # a product's error is bounded: it may fuse its multiply-adds
             assert _float_operations(spirv) <= _not_contracted(spirv)
 
 
+def validate(spirv: bytes, folder: pathlib.Path) -> None:
+    validator = shutil.which("spirv-val")
+    assert validator, "spirv-val is not installed: ./setup.sh test installs it (Debian's spirv-tools)"
+    path = folder / "shader.spv"
+    path.write_bytes(spirv)
+    done = subprocess.run([validator, "--target-env", "vulkan1.2", str(path)], capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+
+
 @each
 def test_it_compiles_to_the_same_bytes_every_time(program):
-    first, second = ([d.shader.spirv for d in _lowered(program).plan.dispatches] for _ in range(2))
+    first, second = ([d.shader.spirv for d in lowered(program).plan.dispatches] for _ in range(2))
     assert first == second
 
 
-def _lowered(program: Program) -> Lowered:
+def lowered(program: Program, target: Target = Target()) -> Lowered:
     avals = [Aval(a.shape, a.dtype) for a in program.arguments()]
-    return lower(lambda *args: jax.tree.leaves(program.function(*args)), avals, program.donated)
+    return lower(lambda *args: jax.tree.leaves(program.function(*args)), avals, program.donated, target)
 
 
 def _instructions(spirv: bytes):

@@ -86,6 +86,14 @@ def searched(scan: ScanParams) -> set[int]:
     return found
 
 
+def rewritten(task: Task) -> set[Value]:
+    """What a scan reads, and writes again for itself: places for the carries of a group of chunks."""
+    scan = task.anchors[0].params.get("scan") if task.kind == "scan" else None
+    if scan is None or scan.replay is None or scan.replay.chunks.group == 1:
+        return set()
+    return {value for value in Operands(scan, task.anchors[0].inputs).saved if isinstance(value, Value)}
+
+
 def groups(task: Task) -> int:
     return groups_for(math.prod(task.domain))
 
