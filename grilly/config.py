@@ -1,10 +1,12 @@
-"""What the environment says: GRILLY_DEVICE, GRILLY_DEBUG, GRILLY_VALIDATION. Read once, at import."""
+"""What the environment says: GRILLY_DEVICE, GRILLY_DEBUG, GRILLY_VALIDATION, GRILLY_CACHE. Read once, at import."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax
+import platformdirs
 
 from .errors import ParameterError
 
@@ -19,11 +21,13 @@ class Config:
         device: The default device: `cpu`, `vulkan`, `vulkan:1` or a part of a name; None leaves it to grilly.
         debug: The compiler's stages to print, some of `jaxpr,kernels,spirv,plan,time`.
         validation: Whether Vulkan's validation layer watches, synchronization too. Slow; for tests.
+        cache: The folder of what was compiled; None keeps nothing. It is made when first needed.
     """
 
     device: str | None = None
     debug: frozenset[str] = frozenset()
     validation: bool = False
+    cache: Path | None = None
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> "Config":
@@ -45,7 +49,15 @@ class Config:
         validation = environment.get("GRILLY_VALIDATION", "0")
         if validation not in ("0", "1"):
             raise ParameterError(f"GRILLY_VALIDATION is {validation!r}. Give 0 or 1.")
-        return cls(environment.get("GRILLY_DEVICE") or None, debug, validation == "1")
+        return cls(environment.get("GRILLY_DEVICE") or None, debug, validation == "1", _cache(environment))
+
+
+def _cache(environment: Mapping[str, str]) -> Path | None:
+    """GRILLY_CACHE: a folder; empty or `off` for none. Where it is not set, one among the user's caches."""
+    folder = environment.get("GRILLY_CACHE")
+    if folder is None:
+        return platformdirs.user_cache_path("grilly") / "compiled"
+    return None if folder in ("", "off") else Path(folder)
 
 
 def _keep_jax_on_cpu() -> None:

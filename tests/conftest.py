@@ -7,6 +7,7 @@ os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_cpu_max_isa=AVX --xla_disable_hlo_passes=algsimp"
 ).strip()
 os.environ.setdefault("GRILLY_VALIDATION", "1")
+os.environ["GRILLY_CACHE"] = "off"  # every test compiles what it runs, and the user's cache is none of ours
 
 import pytest
 

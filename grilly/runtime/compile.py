@@ -17,6 +17,7 @@ from .cpu import CpuDevice, CpuExecutable
 from .devices import Device, default_device, find_device
 from .ir import Aval
 from .lower import Lowered, lower
+from .plans import plan_of
 from .target import Target
 
 if TYPE_CHECKING:
@@ -249,14 +250,20 @@ def _executable(flat: _Flat, call: _Call, donated: frozenset[int], name: str) ->
         return CpuExecutable(call.device, flat)
     from .executable import Executable  # needs a Vulkan loader
 
-    lowered = _lowered(flat, call, donated)
-    debug.show(name, lowered, config.debug)
-    return Executable(cast("VulkanDevice", call.device), lowered.plan)
+    device = cast("VulkanDevice", call.device)
+    if config.debug:
+        lowered = _lowered(flat, call, donated)
+        debug.show(name, lowered, config.debug)
+        return Executable(device, lowered.plan)
+    return Executable(device, plan_of(flat, _avals(call), donated, device.target))
 
 
 def _lowered(flat: _Flat, call: _Call, donated: frozenset[int]) -> Lowered:
-    avals = [Aval(shape, dtype) for shape, dtype in call.signature]
-    return lower(flat, avals, donated, getattr(call.device, "target", Target()))
+    return lower(flat, _avals(call), donated, getattr(call.device, "target", Target()))
+
+
+def _avals(call: _Call) -> list[Aval]:
+    return [Aval(shape, dtype) for shape, dtype in call.signature]
 
 
 def _for_jax(leaf: Any) -> Any:

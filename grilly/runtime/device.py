@@ -2,6 +2,8 @@
 
 import threading
 from collections import Counter, deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from .heap import Buffer, Heap
 from .instance import Instance, Message
 from .ir import Aval
 from .physical import PhysicalDevice
+from .pipeline_cache import pipeline_cache
 from .plan import Shader
 from .vulkan import ENUM, NULL, check, ffi, lib, new, strings
 
@@ -128,9 +131,15 @@ class VulkanDevice:
         Raises:
             ShaderError: The driver refused the shader.
         """
-        if shader.spirv not in self._pipelines:
-            self._pipelines[shader.spirv] = self._pipeline(shader)
-        return self._pipelines[shader.spirv]
+        return self.pipelines([shader])[0]
+
+    def pipelines(self, shaders: Sequence[Shader]) -> list[Any]:
+        """The pipelines of shaders. The driver compiles those that are missing side by side."""
+        missing = {shader.spirv: shader for shader in shaders if shader.spirv not in self._pipelines}
+        if missing:
+            with ThreadPoolExecutor() as pool:
+                self._pipelines.update(zip(missing, pool.map(self._pipeline, missing.values()), strict=True))
+        return [self._pipelines[shader.spirv] for shader in shaders]
 
     def _pipeline(self, shader: Shader) -> Any:
         code = ffi.from_buffer("uint32_t[]", shader.spirv)
@@ -141,7 +150,8 @@ class VulkanDevice:
         stage, entry = pipeline_info.stage, ffi.new("char[]", b"main")
         stage.sType = ENUM.VkStructureType["VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO"]
         stage.stage, stage.module, stage.pName = 0x20, module[0], entry
-        result = lib.vkCreateComputePipelines(self.handle, NULL, 1, pipeline_info, NULL, pipeline)
+        with pipeline_cache(self, shader.spirv) as known:
+            result = lib.vkCreateComputePipelines(self.handle, known, 1, pipeline_info, NULL, pipeline)
         lib.vkDestroyShaderModule(self.handle, module[0], NULL)
         if result < 0:
             raise ShaderError(

@@ -171,7 +171,7 @@ class Executable:
         """All dispatches, for arguments and results at these addresses."""
         device, dispatches = self._device, self._plan.dispatches
         places = [[self._address(s, addresses) for s in dispatch.slots] for dispatch in dispatches]
-        pipelines = [device.pipeline(dispatch.shader) for dispatch in dispatches]
+        pipelines = device.pipelines([dispatch.shader for dispatch in dispatches])
         tables = _tables(device, dispatches, places)
         recording = Recording(device)
         recording.kept += [self._constants, self._arena]

@@ -13,8 +13,11 @@ from programs_math import MATH
 from programs_recompute import RECOMPUTED
 
 import grilly
+from grilly.runtime.fingerprint import fingerprint
 from grilly.runtime.ir import Aval
 from grilly.runtime.lower import Lowered, lower
+from grilly.runtime.packing import packed, unpacked
+from grilly.runtime.target import Target
 
 ALL = PROGRAMS | LOOPS | MATH | INDEXING | RECOMPUTED
 each = pytest.mark.parametrize("program", ALL.values(), ids=ALL.keys())
@@ -57,9 +60,13 @@ def test_its_shaders_are_valid_and_contract_nothing(program, tmp_path):
 
 
 @each
-def test_it_compiles_to_the_same_bytes_every_time(program):
-    first, second = ([d.shader.spirv for d in _lowered(program).plan.dispatches] for _ in range(2))
-    assert first == second
+def test_it_compiles_to_the_same_bytes_every_time_and_is_known_again(program):
+    """The graph by its fingerprint, the plan after a way through the cache."""
+    first, second = _lowered(program), _lowered(program)
+    (known,) = {fingerprint(lowered.graph, program.donated, Target()) for lowered in (first, second)}
+    assert known
+    plan = packed(first.plan)
+    assert plan == packed(second.plan) == packed(unpacked(plan))
 
 
 def _lowered(program: Program) -> Lowered:
