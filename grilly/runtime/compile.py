@@ -1,6 +1,7 @@
 """`grilly.jit`: from a Python function to executables, one for each signature of its arguments."""
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -11,7 +12,7 @@ from jax.core import Tracer
 from ..config import config
 from ..errors import DeviceError, ParameterError, ShapeError
 from . import debug
-from .array import Array
+from .array import Array, Donated
 from .border import KNOWN, canonical, is_key
 from .cpu import CpuDevice, CpuExecutable
 from .devices import Device, default_device, find_device
@@ -97,6 +98,7 @@ class Jit:
         self._given = device
         self._donated, self._static = donated, static
         self._compiled: dict[tuple, _Compiled] = {}
+        self._compiling = threading.RLock()
 
     def __repr__(self) -> str:
         return f"grilly.jit({self._name})"
@@ -125,9 +127,12 @@ class Jit:
 
     def _compiled_for(self, call: _Call) -> "_Compiled":
         compiled = self._compiled.get(call.key)
-        if compiled is None:
-            compiled = self._compiled[call.key] = _Compiled(self, call, _Flat(self._function, call))
-        return compiled
+        if compiled is not None:
+            return compiled
+        with self._compiling:  # threads that meet a new signature at once wait for the first
+            if call.key not in self._compiled:
+                self._compiled[call.key] = _Compiled(self, call, _Flat(self._function, call))
+            return self._compiled[call.key]
 
     def _concrete(self, args: tuple, kwargs: dict[str, Any]) -> _Call:
         call = self._flat(args, kwargs)
@@ -226,9 +231,10 @@ class _Compiled:
     """One signature of a function: its executable, and how flat results become what the function returns."""
 
     def __init__(self, jitted: Jit, call: _Call, flat: _Flat) -> None:
-        self._jitted, self._device, self._flat = jitted, call.device, flat
-        self._donated = jitted.donated_leaves(call.tree)
-        self._executable = _executable(flat, call, self._donated, repr(jitted))
+        self._device, self._flat = call.device, flat
+        donated = jitted.donated_leaves(call.tree)
+        self._donations = [(k, Donated(functools.partial(jitted.argument, call.tree, k))) for k in donated]
+        self._executable = _executable(flat, call, donated, repr(jitted))
         if "time" in config.debug:
             debug.show_times(repr(jitted), self.profile(call))
 
@@ -237,10 +243,10 @@ class _Compiled:
 
     def __call__(self, call: _Call) -> Any:
         executable, device = self._executable, self._device
-        storages = executable(call.values)
-        for k in self._donated:
-            if type(call.leaves[k]) is Array:
-                call.leaves[k].donate(functools.partial(self._jitted.argument, call.tree, k))
+        storages, leaves = executable(call.values), call.leaves
+        for k, donated in self._donations:
+            if type(leaves[k]) is Array:
+                leaves[k].donate(donated)
         arrays = [Array(s, a.shape, a.dtype, device) for s, a in zip(storages, executable.results, strict=True)]
         return jax.tree_util.tree_unflatten(self._flat.results, arrays)
 

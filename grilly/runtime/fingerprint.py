@@ -1,7 +1,7 @@
 """What a compiled program depends on, as one short text: equal for equal programs, in any process and on any machine.
 
 Every bit counts that the plan could depend on: equations, types, the bits of literals and constants, what is donated,
-the target, and the compiler's own sources. Where in the user's code an equation stands does not count.
+the target, and the compiler's own sources. The user's lines count too: a profile names them.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ import numpy as np
 
 from .ir import Atom, Equation, Graph, Literal, Value
 from .target import Target
+from .trace import locate
 
 
 class _Unknown(Exception):  # noqa: N818  # never leaves this file
@@ -52,7 +53,8 @@ class _Writer:
 
     def _equation(self, eqn: Equation) -> str:
         inputs = " ".join(map(self._read, eqn.inputs))
-        return f"{eqn.primitive} {self._text(eqn.params)} {inputs} {' '.join(map(self._new, eqn.outputs))}\n"
+        outputs = " ".join(map(self._new, eqn.outputs))
+        return f"{eqn.primitive} {self._text(eqn.params)} {inputs} {outputs} {locate(eqn.source)}\n"
 
     def _new(self, value: Value) -> str:
         self._numbers[value] = len(self._numbers)

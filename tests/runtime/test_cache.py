@@ -236,12 +236,20 @@ DIFFERENT = {
 }
 
 
-def test_programs_that_differ_in_anything_do_not_share_a_plan(folder):
+def test_programs_that_differ_in_anything_do_not_share_a_plan(folder, monkeypatch):
+    monkeypatch.setattr("grilly.runtime.fingerprint.locate", lambda source: "")  # as if all stood on one line
     compiled()
     for known, other in enumerate(DIFFERENT.values(), 1):
         assert len(os.listdir(folder)) == known
         other()
     assert len(os.listdir(folder)) == 1 + len(DIFFERENT)
+
+
+def test_a_function_that_moved_is_compiled_again(folder):
+    """Its plan names its lines."""
+    compiled(lambda x: [x * 2 + 1])
+    compiled(lambda x: [x * 2 + 1])
+    assert len(os.listdir(folder)) == 2
 
 
 def test_another_compiler_has_plans_of_its_own(folder, monkeypatch):
