@@ -1,6 +1,6 @@
-"""What a call of a known signature costs the host: Python above vkQueueSubmit, in microseconds of the thread's own time.
+"""What a call of a known signature costs the host: Python above vkQueueSubmit, in microseconds of the thread's time.
 
-The thread's time, because a driver on the CPU works in other threads of the same cores.
+Not of the clock's, because a driver on the CPU works on the same cores.
 """
 
 import time
