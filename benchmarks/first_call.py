@@ -31,7 +31,7 @@ STAGES = {  # where each of them is entered
     "emit": ("lower.emitted",),
     "plan": ("lower.planned", "lower._plan"),
     "cache of plans": ("plans.fingerprint", "plans.packed", "plans.unpacked", "cache.Cache.get", "cache.Cache.put"),
-    "pipelines": ("device.VulkanDevice.pipelines",),
+    "pipelines": ("device.VulkanDevice.make_pipelines",),
     "record": ("executable.Executable._recorded",),
 }
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -131,15 +131,16 @@ class VulkanDevice:
         Raises:
             ShaderError: The driver refused the shader.
         """
-        return self.pipelines([shader])[0]
+        if shader.spirv not in self._pipelines:
+            self.make_pipelines([shader])
+        return self._pipelines[shader.spirv]
 
-    def pipelines(self, shaders: Sequence[Shader]) -> list[Any]:
-        """The pipelines of shaders. The driver compiles those that are missing side by side."""
+    def make_pipelines(self, shaders: Iterable[Shader]) -> None:
+        """Makes the pipelines of shaders that have none yet: the driver compiles them side by side."""
         missing = {shader.spirv: shader for shader in shaders if shader.spirv not in self._pipelines}
         if missing:
             with ThreadPoolExecutor() as pool:
                 self._pipelines.update(zip(missing, pool.map(self._pipeline, missing.values()), strict=True))
-        return [self._pipelines[shader.spirv] for shader in shaders]
 
     def _pipeline(self, shader: Shader) -> Any:
         code = ffi.from_buffer("uint32_t[]", shader.spirv)

@@ -43,6 +43,7 @@ class Executable:
             constant.shared = True
         with device.lock:
             device.check_open()
+            device.make_pipelines([dispatch.shader for dispatch in plan.dispatches])
             self._arena = device.heap.allocate(plan.arena_bytes) if plan.arena_bytes else None
         self._fresh = [k for k, source in enumerate(plan.outputs) if source == Output(k)]
         self._fresh_bytes = [plan.results[k].nbytes for k in self._fresh]
@@ -168,7 +169,7 @@ class Executable:
         """All dispatches, for arguments and results at these addresses."""
         device, dispatches = self._device, self._plan.dispatches
         places = [[self._address(s, addresses) for s in dispatch.slots] for dispatch in dispatches]
-        pipelines = device.pipelines([dispatch.shader for dispatch in dispatches])
+        pipelines = [device.pipeline(dispatch.shader) for dispatch in dispatches]
         tables = _tables(device, dispatches, places)
         recording = Recording(device)
         recording.kept += [self._constants, self._arena]

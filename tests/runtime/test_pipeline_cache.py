@@ -6,13 +6,15 @@ lavapipe keeps nothing of its own in a VkPipelineCache, so that the bytes of one
 import os
 from typing import Any
 
+import numpy as np
 import pytest
 from device_plans import AFFINE
 
 from grilly.runtime import pipeline_cache as module
 from grilly.runtime.device import VulkanDevice
+from grilly.runtime.ir import Aval
+from grilly.runtime.lower import lower
 from grilly.runtime.pipeline_cache import HEADER, pipeline_cache
-from grilly.runtime.plan import Shader
 
 COMPILED = bytes(64)  # behind the header; lavapipe reads it as an empty list
 
@@ -100,11 +102,18 @@ def test_a_header_alone_is_not_worth_a_file(device, folder, monkeypatch):
     assert os.listdir(folder) == []
 
 
-def test_pipelines_are_made_side_by_side_each_once(device, folder):
-    shaders = [Shader("affine", AFFINE.spirv), Shader("again", AFFINE.spirv)]
-    first, second = device.pipelines(shaders)
-    before = device.counts()["Pipeline"]
+def shader_adding(number):
+    plan = lower(lambda x: [x + number], [Aval((3,), np.dtype(np.float32))]).plan
+    return plan.dispatches[0].shader
 
-    assert first is second
-    assert device.pipelines(shaders[::-1])[0] is device.pipeline(AFFINE) is first
-    assert device.counts()["Pipeline"] == before
+
+def test_pipelines_are_made_side_by_side_each_once(device, folder):
+    before = device.counts()["Pipeline"]
+    shaders = [shader_adding(0.1234), shader_adding(0.2345)]
+    device.make_pipelines(shaders * 2)
+    first, second = map(device.pipeline, shaders)
+    device.make_pipelines(shaders)
+
+    assert device.counts()["Pipeline"] == before + 2
+    assert first != second
+    assert device.pipeline(shaders[0]) is first
