@@ -6,7 +6,6 @@ the target, and the compiler's own sources. The user's lines count too: a profil
 
 import dataclasses
 import enum
-import functools
 import hashlib
 import importlib.resources
 from collections.abc import Iterator, Mapping
@@ -26,7 +25,7 @@ class _Unknown(Exception):  # noqa: N818  # never leaves this file
 
 def fingerprint(graph: Graph, donated: frozenset[int], target: Target) -> str | None:
     """A text that no other program has; None where some parameter cannot be told from another."""
-    sha = hashlib.sha256(_compiler())
+    sha = hashlib.sha256(COMPILER)
     try:
         for line in _Writer().graph(graph):
             sha.update(line.encode())
@@ -87,7 +86,6 @@ class _Writer:
         raise _Unknown
 
 
-@functools.cache
 def _compiler() -> bytes:
     """What identifies the compiler: its sources, and the version of JAX."""
     sha = hashlib.sha256(jax.__version__.encode())
@@ -102,3 +100,6 @@ def _files(folder: Any) -> Iterator[tuple[str, bytes]]:
             yield entry.name, entry.read_bytes()
         elif entry.name != "__pycache__":
             yield from _files(entry)
+
+
+COMPILER = _compiler()  # at import: the files may change while this process runs, but not what it runs

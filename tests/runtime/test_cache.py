@@ -254,7 +254,7 @@ def test_a_function_that_moved_is_compiled_again(folder):
 
 def test_another_compiler_has_plans_of_its_own(folder, monkeypatch):
     compiled()
-    monkeypatch.setattr("grilly.runtime.fingerprint._compiler", lambda: b"the next version")
+    monkeypatch.setattr("grilly.runtime.fingerprint.COMPILER", b"the next version")
     compiled()
     assert len(os.listdir(folder)) == 2
 
