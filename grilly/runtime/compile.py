@@ -24,6 +24,8 @@ from .target import Target
 if TYPE_CHECKING:
     from .device import VulkanDevice
 
+_compiling = threading.RLock()
+
 
 def jit(
     function: Callable,
@@ -98,7 +100,6 @@ class Jit:
         self._given = device
         self._donated, self._static = donated, static
         self._compiled: dict[tuple, _Compiled] = {}
-        self._compiling = threading.RLock()
 
     def __repr__(self) -> str:
         return f"grilly.jit({self._name})"
@@ -129,7 +130,7 @@ class Jit:
         compiled = self._compiled.get(call.key)
         if compiled is not None:
             return compiled
-        with self._compiling:  # threads that meet a new signature at once wait for the first
+        with _compiling:  # threads that meet a new signature at once wait for the first
             if call.key not in self._compiled:
                 self._compiled[call.key] = _Compiled(self, call, _Flat(self._function, call))
             return self._compiled[call.key]
