@@ -1,10 +1,12 @@
-"""What the environment says: GRILLY_DEVICE, GRILLY_DEBUG, GRILLY_VALIDATION, GRILLY_BINDINGS. Read once, at import."""
+"""What the environment says: the variables GRILLY_*. Read once, at import."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax
+import platformdirs
 
 from .errors import ParameterError
 
@@ -21,12 +23,14 @@ class Config:
         validation: Whether Vulkan's validation layer watches, synchronization too. Slow; for tests.
         bindings: Whether kernels take storage-buffer bindings instead of addresses, which have no limits.
             Synchronization validation sees hazards between bindings alone; for tests.
+        cache: The folder of what was compiled; None keeps nothing. It is made when first needed.
     """
 
     device: str | None = None
     debug: frozenset[str] = frozenset()
     validation: bool = False
     bindings: bool = False
+    cache: Path | None = None
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> "Config":
@@ -46,7 +50,7 @@ class Config:
                 f"Give some of {', '.join(sorted(STAGES))}, separated by commas."
             )
         switches = [_switch(environment, name) for name in ("GRILLY_VALIDATION", "GRILLY_BINDINGS")]
-        return cls(environment.get("GRILLY_DEVICE") or None, debug, *switches)
+        return cls(environment.get("GRILLY_DEVICE") or None, debug, *switches, cache=_cache(environment))
 
 
 def _switch(environment: Mapping[str, str], name: str) -> bool:
@@ -54,6 +58,14 @@ def _switch(environment: Mapping[str, str], name: str) -> bool:
     if value not in ("0", "1"):
         raise ParameterError(f"{name} is {value!r}. Give 0 or 1.")
     return value == "1"
+
+
+def _cache(environment: Mapping[str, str]) -> Path | None:
+    """GRILLY_CACHE: a folder; empty or `off` for none. Where it is not set, one among the user's caches."""
+    folder = environment.get("GRILLY_CACHE")
+    if folder is None:
+        return platformdirs.user_cache_path("grilly") / "compiled"
+    return None if folder in ("", "off") else Path(folder)
 
 
 def _keep_jax_on_cpu() -> None:

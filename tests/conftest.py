@@ -9,6 +9,7 @@ os.environ["XLA_FLAGS"] = (
 os.environ.setdefault("GRILLY_VALIDATION", "1")
 # Synchronization validation looks from one submission to the next, too.
 os.environ.setdefault("VK_LAYER_ENABLES", "VALIDATION_CHECK_ENABLE_SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT")
+os.environ["GRILLY_CACHE"] = "off"  # every test compiles what it runs, and the user's cache is none of ours
 
 import pytest
 

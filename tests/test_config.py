@@ -4,18 +4,27 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import platformdirs
 import pytest
 
-from grilly.config import Config
+from grilly.config import Config, config
 from grilly.errors import ParameterError
 
 
 def test_the_environment_is_read():
-    assert Config.read({}) == Config(None, frozenset(), False)
-    said = {"GRILLY_DEVICE": "vulkan:1", "GRILLY_DEBUG": "plan,time", "GRILLY_VALIDATION": "1"}
-    assert Config.read(said) == Config("vulkan:1", frozenset({"plan", "time"}), True)
-    assert Config.read({"GRILLY_BINDINGS": "1"}) == Config(bindings=True)
+    kept = platformdirs.user_cache_path("grilly") / "compiled"
+    assert Config.read({}) == Config(cache=kept)
+    said = {"GRILLY_DEVICE": "vulkan:1", "GRILLY_DEBUG": "plan,time", "GRILLY_VALIDATION": "1", "GRILLY_CACHE": "/kept"}
+    assert Config.read(said) == Config("vulkan:1", frozenset({"plan", "time"}), True, cache=Path("/kept"))
+    assert Config.read({"GRILLY_BINDINGS": "1"}) == Config(bindings=True, cache=kept)
+
+
+@pytest.mark.parametrize("said", ["off", ""])
+def test_the_cache_can_be_switched_off(said):
+    assert Config.read({"GRILLY_CACHE": said}).cache is None
+    assert config.cache is None  # in this suite
 
 
 def test_what_it_cannot_mean_is_an_error():

@@ -172,19 +172,22 @@ class Optimizer:
     def _place(self, device: Device) -> None:
         """Makes the state, or moves it, so that it is where the parameters are."""
         if self._state is None:
-            self._state = self._initial()
-        elif device is self._device:
-            return
+            self._state = self._initial(device)
+        elif device is not self._device:
+            self._state = jax.tree.map(lambda leaf: put(np.asarray(leaf), device), self._state)
         self._device = device
-        self._state = jax.tree.map(lambda leaf: put(np.asarray(leaf), device), self._state)
 
-    def _initial(self) -> tuple[Any, ...]:
-        return tuple(
-            self.transform(**self._choices(group)).init(
-                {self._numbers[id(p)]: np.zeros(p.shape, np.float32) for p in group["params"]}
-            )
-            for group in self.param_groups
-        )
+    def _initial(self, device: str | Device) -> tuple[Any, ...]:
+        """The state before the first step, computed where it will be needed."""
+        transforms = [self.transform(**self._choices(group)) for group in self.param_groups]
+
+        def zeros(group: dict[str, Any]) -> dict[str, jax.Array]:
+            return {self._numbers[id(p)]: jax.numpy.zeros(p.shape, np.float32) for p in group["params"]}
+
+        def initial() -> tuple[Any, ...]:
+            return tuple(t.init(zeros(group)) for t, group in zip(transforms, self.param_groups, strict=True))
+
+        return jit(initial, device=device)()
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """A copy of everything that the next step depends on, but for the parameters and the arguments."""
@@ -214,7 +217,7 @@ class Optimizer:
 
     def _named(self) -> dict[str, Any]:
         """The leaves of the state, by name."""
-        self._state = self._initial() if self._state is None else self._state
+        self._state = self._initial("cpu") if self._state is None else self._state
         leaves = jax.tree_util.tree_flatten_with_path(self._state)[0]
         return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 

@@ -68,9 +68,9 @@ class Array(_Operators):
             )
         return self._storage
 
-    def donate(self, what: Callable[[], str]) -> None:
-        """Makes the array unusable: its memory belongs to somebody else, `what` says to whom."""
-        self._storage = Donated(what)
+    def donate(self, donated: Donated) -> None:
+        """Makes the array unusable: its memory belongs to somebody else."""
+        self._storage = donated
 
     @property
     def aval(self) -> Aval:

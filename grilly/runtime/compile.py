@@ -1,6 +1,7 @@
 """`grilly.jit`: from a Python function to executables, one for each signature of its arguments."""
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -11,16 +12,19 @@ from jax.core import Tracer
 from ..config import config
 from ..errors import DeviceError, ParameterError, ShapeError
 from . import debug
-from .array import Array
+from .array import Array, Donated
 from .border import KNOWN, canonical, is_key
 from .cpu import CpuDevice, CpuExecutable
 from .devices import Device, default_device, find_device
 from .ir import Aval
 from .lower import Lowered, lower
+from .plans import plan_of
 from .target import Target
 
 if TYPE_CHECKING:
     from .device import VulkanDevice
+
+_compiling = threading.RLock()
 
 
 def jit(
@@ -124,9 +128,12 @@ class Jit:
 
     def _compiled_for(self, call: _Call) -> "_Compiled":
         compiled = self._compiled.get(call.key)
-        if compiled is None:
-            compiled = self._compiled[call.key] = _Compiled(self, call, _Flat(self._function, call))
-        return compiled
+        if compiled is not None:
+            return compiled
+        with _compiling:  # threads that meet a new signature at once wait for the first
+            if call.key not in self._compiled:
+                self._compiled[call.key] = _Compiled(self, call, _Flat(self._function, call))
+            return self._compiled[call.key]
 
     def _concrete(self, args: tuple, kwargs: dict[str, Any]) -> _Call:
         call = self._flat(args, kwargs)
@@ -225,9 +232,10 @@ class _Compiled:
     """One signature of a function: its executable, and how flat results become what the function returns."""
 
     def __init__(self, jitted: Jit, call: _Call, flat: _Flat) -> None:
-        self._jitted, self._device, self._flat = jitted, call.device, flat
-        self._donated = jitted.donated_leaves(call.tree)
-        self._executable = _executable(flat, call, self._donated, repr(jitted))
+        self._device, self._flat = call.device, flat
+        donated = jitted.donated_leaves(call.tree)
+        self._donations = [(k, Donated(functools.partial(jitted.argument, call.tree, k))) for k in donated]
+        self._executable = _executable(flat, call, donated, repr(jitted))
         if "time" in config.debug:
             debug.show_times(repr(jitted), self.profile(call))
 
@@ -236,10 +244,10 @@ class _Compiled:
 
     def __call__(self, call: _Call) -> Any:
         executable, device = self._executable, self._device
-        storages = executable(call.values)
-        for k in self._donated:
-            if type(call.leaves[k]) is Array:
-                call.leaves[k].donate(functools.partial(self._jitted.argument, call.tree, k))
+        storages, leaves = executable(call.values), call.leaves
+        for k, donated in self._donations:
+            if type(leaves[k]) is Array:
+                leaves[k].donate(donated)
         arrays = [Array(s, a.shape, a.dtype, device) for s, a in zip(storages, executable.results, strict=True)]
         return jax.tree_util.tree_unflatten(self._flat.results, arrays)
 
@@ -249,14 +257,20 @@ def _executable(flat: _Flat, call: _Call, donated: frozenset[int], name: str) ->
         return CpuExecutable(call.device, flat)
     from .executable import Executable  # needs a Vulkan loader
 
-    lowered = _lowered(flat, call, donated)
-    debug.show(name, lowered, config.debug)
-    return Executable(cast("VulkanDevice", call.device), lowered.plan)
+    device = cast("VulkanDevice", call.device)
+    if config.debug:
+        lowered = _lowered(flat, call, donated)
+        debug.show(name, lowered, config.debug)
+        return Executable(device, lowered.plan)
+    return Executable(device, plan_of(flat, _avals(call), donated, device.target))
 
 
 def _lowered(flat: _Flat, call: _Call, donated: frozenset[int]) -> Lowered:
-    avals = [Aval(shape, dtype) for shape, dtype in call.signature]
-    return lower(flat, avals, donated, getattr(call.device, "target", Target()))
+    return lower(flat, _avals(call), donated, getattr(call.device, "target", Target()))
+
+
+def _avals(call: _Call) -> list[Aval]:
+    return [Aval(shape, dtype) for shape, dtype in call.signature]
 
 
 def _for_jax(leaf: Any) -> Any:

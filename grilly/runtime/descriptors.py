@@ -80,11 +80,11 @@ class Descriptors:
     def bound(self, addresses: Sequence[int], bindings: Sequence[Binding]) -> list[Bound]:
         """What to bind for the buffers that lie at these addresses."""
         alignment, found = self._limits.minStorageBufferOffsetAlignment, []
-        for address, (nbytes, written) in zip(addresses, bindings, strict=True):
+        for address, binding in zip(addresses, bindings, strict=True):
             block = self._device.heap.block_at(address)
-            own = range(address - block.address, address - block.address + nbytes)
-            bound = range(own.start - own.start % alignment, own.start + max(nbytes, 1))  # no binding is empty
-            found.append(Bound(block.buffer, own, bound, written))
+            own = range(address - block.address, address - block.address + binding.nbytes)
+            bound = range(own.start - own.start % alignment, own.start + max(binding.nbytes, 1))  # no binding is empty
+            found.append(Bound(block.buffer, own, bound, binding.written))
         return found
 
     def push(self, commands: Any, buffers: Sequence[Bound]) -> None:

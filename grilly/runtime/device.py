@@ -2,6 +2,8 @@
 
 import threading
 from collections import Counter, deque
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from .heap import Buffer, Heap
 from .instance import Instance, Message
 from .ir import Aval
 from .physical import PhysicalDevice
+from .pipeline_cache import pipeline_cache
 from .plan import Shader
 from .vulkan import ENUM, NULL, check, ffi, lib, new, strings
 
@@ -134,8 +137,15 @@ class VulkanDevice:
             ShaderError: The driver refused the shader.
         """
         if shader.spirv not in self._pipelines:
-            self._pipelines[shader.spirv] = self._pipeline(shader)
+            self.make_pipelines([shader])
         return self._pipelines[shader.spirv]
+
+    def make_pipelines(self, shaders: Iterable[Shader]) -> None:
+        """Makes the pipelines of shaders that have none yet: the driver compiles them side by side."""
+        missing = {shader.spirv: shader for shader in shaders if shader.spirv not in self._pipelines}
+        if missing:
+            with ThreadPoolExecutor() as pool:
+                self._pipelines.update(zip(missing, pool.map(self._pipeline, missing.values()), strict=True))
 
     def _pipeline(self, shader: Shader) -> Any:
         if shader.bindings:
@@ -148,7 +158,8 @@ class VulkanDevice:
         stage, entry = pipeline_info.stage, ffi.new("char[]", b"main")
         stage.sType = ENUM.VkStructureType["VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO"]
         stage.stage, stage.module, stage.pName = 0x20, module[0], entry
-        result = lib.vkCreateComputePipelines(self.handle, NULL, 1, pipeline_info, NULL, pipeline)
+        with pipeline_cache(self, shader.spirv) as known:
+            result = lib.vkCreateComputePipelines(self.handle, known, 1, pipeline_info, NULL, pipeline)
         lib.vkDestroyShaderModule(self.handle, module[0], NULL)
         if result < 0:
             raise ShaderError(

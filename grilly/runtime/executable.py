@@ -43,11 +43,13 @@ class Executable:
             constant.shared = True
         with device.lock:
             device.check_open()
+            device.make_pipelines([dispatch.shader for dispatch in plan.dispatches])
             self._arena = device.heap.allocate(plan.arena_bytes) if plan.arena_bytes else None
         self._fresh = [k for k, source in enumerate(plan.outputs) if source == Output(k)]
         self._fresh_bytes = [plan.results[k].nbytes for k in self._fresh]
         self._returned = frozenset(s.index for s in plan.outputs if isinstance(s, Argument))
         self._in_place = tuple(self._returned & plan.donated)
+        self._places = _places(plan, self._fresh)
         self._shared = _shared_results(plan)
         self._recordings = _Recordings()
         self._slots: OrderedDict[tuple[int, ...], _Slots] = OrderedDict()
@@ -130,8 +132,9 @@ class Executable:
                 values[k] = self._device.heap.allocate(values[k].nbytes)
         if self._in_place:
             self._unshare(values)
-        own = slot.addresses if slot else {}
-        return values, [own.get(k) or value.address for k, value in enumerate(values)], slot
+        if slot is None:
+            return values, [value.address for value in values], None
+        return values, [slot.addresses.get(k) or value.address for k, value in enumerate(values)], slot
 
     def _unshare(self, values: list[Any]) -> None:
         """Gives arguments that will be updated in place memory of their own, where others see theirs."""
@@ -152,13 +155,8 @@ class Executable:
         return self._slots[uploads].next()
 
     def _results(self, values: list[Any], fresh: list[Buffer]) -> list[Buffer]:
-        outputs = dict(zip(self._fresh, fresh, strict=True))
-        results = []
-        for source in self._plan.outputs:
-            if isinstance(source, Output):
-                results.append(outputs[source.index])
-            else:
-                results.append((values if isinstance(source, Argument) else self._constants)[source.index])
+        buffers = (*values, *fresh, *self._constants)
+        results = [buffers[place] for place in self._places]
         for k in self._shared:
             results[k].shared = True
         return results
@@ -203,6 +201,14 @@ class Executable:
             case Arena(offset):
                 assert self._arena is not None
                 return self._arena.address + offset
+
+
+def _places(plan: Plan, fresh: Sequence[int]) -> list[int]:
+    """The place of each result among all buffers: the arguments', the fresh ones, the constants'."""
+    outputs, constants = map(Output, fresh), map(Constant, range(len(plan.constants)))
+    buffers = (*map(Argument, range(len(plan.arguments))), *outputs, *constants)
+    places = {buffer: place for place, buffer in enumerate(buffers)}
+    return [places[source] for source in plan.outputs]
 
 
 def _shared_results(plan: Plan) -> tuple[int, ...]:

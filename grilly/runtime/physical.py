@@ -88,6 +88,13 @@ class PhysicalDevice:
         return " ".join(name.decode() for name in names).strip()
 
     @property
+    def pipeline_identity(self) -> tuple[int, int, bytes, int]:
+        """Vendor, device, the driver's build and its version: compiled shaders are good for these alone."""
+        properties = self._properties
+        build = bytes(properties.pipelineCacheUUID)
+        return properties.vendorID, properties.deviceID, build, properties.driverVersion
+
+    @property
     def memory_types(self) -> list[Any]:
         memory = self._memory
         return list(memory.memoryTypes[0 : memory.memoryTypeCount])

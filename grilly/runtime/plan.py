@@ -4,14 +4,14 @@ A plan names no device and holds no handle. The same function for the same targe
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from .ir import Aval
 
 
-class Binding(NamedTuple):
+@dataclass(frozen=True)
+class Binding:
     """A storage buffer as a shader sees it: how many bytes it has, and whether the shader writes to it."""
 
     nbytes: int

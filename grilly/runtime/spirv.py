@@ -158,13 +158,13 @@ CAPABILITY = {
 }
 # What a scalar type needs before it may be declared.
 NEEDS = {
-    "int16": ("Int16", "StorageBuffer16BitAccess"),
-    "uint16": ("Int16", "StorageBuffer16BitAccess"),
-    "int8": ("Int8", "StorageBuffer8BitAccess"),
-    "uint8": ("Int8", "StorageBuffer8BitAccess"),
-    "float64": ("Float64",),
-    "int64": ("Int64",),
-    "uint64": ("Int64",),
+    np.dtype(np.int16): ("Int16", "StorageBuffer16BitAccess"),
+    np.dtype(np.uint16): ("Int16", "StorageBuffer16BitAccess"),
+    np.dtype(np.int8): ("Int8", "StorageBuffer8BitAccess"),
+    np.dtype(np.uint8): ("Int8", "StorageBuffer8BitAccess"),
+    np.dtype(np.float64): ("Float64",),
+    np.dtype(np.int64): ("Int64",),
+    np.dtype(np.uint64): ("Int64",),
 }
 
 
@@ -214,7 +214,7 @@ class Module:
 
     def type(self, dtype: np.dtype) -> int:
         """A scalar type, in registers: shorter floats live there as float32."""
-        for capability in NEEDS.get(dtype.name, ()):
+        for capability in NEEDS.get(dtype, ()):
             self.capabilities.setdefault(capability)
         if dtype.kind == "b":
             return self.declared(Op.TypeBool)

@@ -3,6 +3,7 @@
 Importing this file needs a Vulkan loader, so nothing imports it before a Vulkan device is looked for.
 """
 
+import functools
 import re
 import weakref
 from collections.abc import Sequence
@@ -52,6 +53,7 @@ def new(kind: str, **fields: Any) -> Any:
     return struct
 
 
+@functools.cache
 def _structure_type(kind: str) -> int | None:
     """VkPhysicalDeviceVulkan12Features -> VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES."""
     name = re.sub(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[0-9])(?=[A-Z])", "_", kind.removeprefix("Vk")).upper()

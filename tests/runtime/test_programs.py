@@ -14,8 +14,10 @@ from programs_math import MATH
 from programs_recompute import RECOMPUTED
 
 import grilly
+from grilly.runtime.fingerprint import fingerprint
 from grilly.runtime.ir import Aval
 from grilly.runtime.lower import Lowered, lower
+from grilly.runtime.packing import packed, unpacked
 from grilly.runtime.target import Target
 
 ALL = PROGRAMS | LOOPS | MATH | INDEXING | RECOMPUTED
@@ -66,9 +68,13 @@ def validate(spirv: bytes, folder: pathlib.Path) -> None:
 
 
 @each
-def test_it_compiles_to_the_same_bytes_every_time(program):
-    first, second = ([d.shader.spirv for d in lowered(program).plan.dispatches] for _ in range(2))
-    assert first == second
+def test_it_compiles_to_the_same_bytes_every_time_and_is_known_again(program):
+    """The graph by its fingerprint, the plan after a way through the cache."""
+    first, second = lowered(program), lowered(program)
+    (known,) = {fingerprint(one.graph, program.donated, Target()) for one in (first, second)}
+    assert known
+    plan = packed(first.plan)
+    assert plan == packed(second.plan) == packed(unpacked(plan))
 
 
 def lowered(program: Program, target: Target = Target()) -> Lowered:
