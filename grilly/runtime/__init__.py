@@ -9,5 +9,21 @@ from .devices import Device as Device
 from .devices import default_device as default_device
 from .devices import devices as devices
 from .devices import find_device as find_device
+from .profile import Profile as Profile
+from .profile import profile as profile
+from .stages import Stages as Stages
 
-__all__ = ["Array", "Description", "Device", "Jit", "default_device", "devices", "find_device", "jit", "put"]
+__all__ = [
+    "Array",
+    "Description",
+    "Device",
+    "Jit",
+    "Profile",
+    "Stages",
+    "default_device",
+    "devices",
+    "find_device",
+    "jit",
+    "profile",
+    "put",
+]

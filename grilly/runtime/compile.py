@@ -16,7 +16,8 @@ from .border import KNOWN, canonical, is_key
 from .cpu import CpuDevice, CpuExecutable
 from .devices import Device, default_device, find_device
 from .ir import Aval
-from .lower import Lowered, lower
+from .lower import lower
+from .stages import Stages
 from .target import Target
 
 if TYPE_CHECKING:
@@ -106,21 +107,20 @@ class Jit:
             return self._function(*jax.tree.map(_for_jax, args), **jax.tree.map(_for_jax, kwargs))
         return self._compiled_for(call)(call)
 
-    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
-        """The stages of compiling a call with these arguments, to look at; nothing runs.
+    def lower(self, *args: Any, **kwargs: Any) -> Stages:
+        """The stages of compiling a call with these arguments, as text: `jaxpr`, `kernels`, `spirv`, `plan`.
 
-        On `cpu`, where JAX compiles, it is what a Vulkan device of modest limits would run.
+        Nothing runs. On `cpu`, where JAX compiles, it is what a Vulkan device of modest limits would run.
+
+        Example:
+            >>> import grilly, numpy as np
+            >>> print(grilly.jit(lambda x: x.sum()).lower(np.zeros(3, np.float32)).plan)
+            arena 0 bytes, constants 0 bytes, donated []
+                           1x1x1  reduction[]  a0 o0
+            results o0
         """
         call = self._concrete(args, kwargs)
-        return _lowered(_Flat(self._function, call), call, self.donated_leaves(call.tree))
-
-    def profile(self, *args: Any, **kwargs: Any) -> list[tuple[str, float]]:
-        """How long each dispatch of a call takes: (label, milliseconds). Arguments stay as they are.
-
-        The dispatches run one after another, so that their sum may exceed the time of a call.
-        """
-        call = self._concrete(args, kwargs)
-        return self._compiled_for(call).profile(call)
+        return _stages(_Flat(self._function, call), call, self.donated_leaves(call.tree), repr(self))
 
     def _compiled_for(self, call: _Call) -> "_Compiled":
         compiled = self._compiled.get(call.key)
@@ -228,11 +228,6 @@ class _Compiled:
         self._jitted, self._device, self._flat = jitted, call.device, flat
         self._donated = jitted.donated_leaves(call.tree)
         self._executable = _executable(flat, call, self._donated, repr(jitted))
-        if "time" in config.debug:
-            debug.show_times(repr(jitted), self.profile(call))
-
-    def profile(self, call: _Call) -> list[tuple[str, float]]:
-        return self._executable.profile(call.values)
 
     def __call__(self, call: _Call) -> Any:
         executable, device = self._executable, self._device
@@ -245,18 +240,20 @@ class _Compiled:
 
 
 def _executable(flat: _Flat, call: _Call, donated: frozenset[int], name: str) -> Any:
+    if "time" in config.debug:
+        debug.time_the_process()
     if isinstance(call.device, CpuDevice):
-        return CpuExecutable(call.device, flat)
+        return CpuExecutable(call.device, flat, name)
     from .executable import Executable  # needs a Vulkan loader
 
-    lowered = _lowered(flat, call, donated)
-    debug.show(name, lowered, config.debug)
-    return Executable(cast("VulkanDevice", call.device), lowered.plan)
+    stages = _stages(flat, call, donated, name)
+    debug.show(stages, config.debug)
+    return Executable(cast("VulkanDevice", call.device), stages.lowered.plan, name)
 
 
-def _lowered(flat: _Flat, call: _Call, donated: frozenset[int]) -> Lowered:
+def _stages(flat: _Flat, call: _Call, donated: frozenset[int], name: str) -> Stages:
     avals = [Aval(shape, dtype) for shape, dtype in call.signature]
-    return lower(flat, avals, donated, getattr(call.device, "target", Target()))
+    return Stages(name, lower(flat, avals, donated, getattr(call.device, "target", Target())))
 
 
 def _for_jax(leaf: Any) -> Any:

@@ -1,5 +1,6 @@
 """An open Vulkan device: its queue and timeline, its memory, and the way in and out for arrays."""
 
+import functools
 import threading
 from collections import Counter, deque
 from typing import Any
@@ -13,6 +14,7 @@ from .instance import Instance, Message
 from .ir import Aval
 from .physical import PhysicalDevice
 from .plan import Shader
+from .timestamps import copy_bandwidth
 from .vulkan import ENUM, NULL, check, ffi, lib, new, strings
 
 MIB = 1 << 20
@@ -199,6 +201,11 @@ class VulkanDevice:
         self.collect()
         self.heap.trim()
         self.host_heap.trim()
+
+    @functools.cached_property
+    def copy_bandwidth(self) -> float:
+        """Bytes a second that it reads and writes when it copies; measured when first asked for."""
+        return copy_bandwidth(self)
 
     # Arrays -------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ sees few: donated arguments stay where they are, NumPy arguments go to two uploa
 come back.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Sequence, Set
 from typing import Any
@@ -16,12 +17,12 @@ from .device import MIB, VulkanDevice
 from .heap import ALIGNMENT, Buffer
 from .ir import Aval
 from .plan import Arena, Argument, Constant, Dispatch, Output, Plan, Slot
-from .vulkan import check, ffi, lib, new
+from .profile import Call, active, note
+from .timestamps import Timestamps
 
 RECORDINGS = 16  # kept for each executable; a loop needs two
 SLOT_SETS = 4  # which arguments were NumPy arrays: so many combinations are kept
 LARGEST_UPLOAD = 64 * MIB  # a larger NumPy argument gets a buffer of its own for each call
-TIMESTAMP, IN_64_BITS_WHEN_READY = 2, 1 | 2  # a VkQueryType, and VkQueryResultFlags
 
 
 class Executable:
@@ -30,13 +31,14 @@ class Executable:
     Args:
         device: Where it runs.
         plan: What to run.
+        name: What to call it, in a profile and where memory runs out.
 
     Attributes:
         results: The shape and dtype of each result.
     """
 
-    def __init__(self, device: VulkanDevice, plan: Plan) -> None:
-        self._device, self._plan = device, plan
+    def __init__(self, device: VulkanDevice, plan: Plan, name: str = "an executable") -> None:
+        self._device, self._plan, self.name = device, plan, name
         self.results = plan.results
         self._constants = [device.put(array) for array in plan.constants]
         for constant in self._constants:
@@ -61,6 +63,18 @@ class Executable:
         Returns:
             The results' buffers; where an argument was donated, its own.
         """
+        return self._profiled(values) if active and self._plan.dispatches else self._run(values)
+
+    def _profiled(self, values: Sequence[Any]) -> list[Buffer]:
+        """Runs it, and has the active profiles know of it."""
+        timestamps = Timestamps(self._device, len(self._plan.dispatches) + 1)
+        began = time.perf_counter()
+        results = self._run(values, timestamps)
+        took = time.perf_counter() - began
+        note(Call(self.name, self._device, self._plan.dispatches, began, took, timestamps))
+        return results
+
+    def _run(self, values: Sequence[Any], timestamps: Timestamps | None = None) -> list[Buffer]:
         device = self._device
         with device.lock:
             device.check_open()
@@ -70,10 +84,11 @@ class Executable:
             if self._plan.dispatches or (slot and slot.kept):
                 addresses += [buffer.address for buffer in fresh]
                 recordings = slot.recordings if slot else self._recordings
-                recording = recordings.get(tuple(addresses))
+                recording = recordings.get(tuple(addresses)) if timestamps is None else None
                 if recording is None:
-                    recording = self._recorded(addresses, slot, values)
-                    recordings.add(tuple(addresses), recording)
+                    recording = self._recorded(addresses, slot, values, timestamps)
+                    if timestamps is None:
+                        recordings.add(tuple(addresses), recording)
                 done = device.submit(recording)
                 for staging in (*recording.staging, *([slot.staging] if slot else [])):
                     staging.value = done
@@ -82,32 +97,6 @@ class Executable:
                 for k in (*self._in_place, *(slot.kept if slot else ())):
                     values[k].value = done
             return self._results(values, fresh)
-
-    def profile(self, values: Sequence[Any]) -> list[tuple[str, float]]:
-        """How long each dispatch of one call takes on the device: (label, milliseconds).
-
-        The dispatches run one after another here; nothing is donated, and results are dropped.
-        """
-        device, avals = self._device, self._plan.arguments
-        with device.lock:
-            device.check_open()
-            copies = [
-                device.put(v) if isinstance(v, np.ndarray) else device.copy(v, a)
-                for v, a in zip(values, avals, strict=True)
-            ]
-            fresh = [device.heap.allocate(nbytes) for nbytes in self._fresh_bytes]
-            count = len(self._plan.dispatches) + 1
-            pool = device.create("QueryPool", new("VkQueryPoolCreateInfo", queryType=TIMESTAMP, queryCount=count))
-            recording = self._recorded([b.address for b in (*copies, *fresh)], None, timestamps=pool)
-            for _ in range(2):  # the driver may compile its kernels during the first
-                device.wait_for(device.submit(recording))
-            ticks = np.empty(count, np.uint64)
-            pointer, flags = ffi.cast("void*", ticks.ctypes.data), IN_64_BITS_WHEN_READY
-            result = lib.vkGetQueryPoolResults(device.handle, pool, 0, count, ticks.nbytes, pointer, 8, flags)
-            check(result, "vkGetQueryPoolResults")
-            device.destroy("QueryPool", pool)
-        times = np.diff(ticks).astype(np.float64) * device.physical.limits.timestampPeriod / 1e6
-        return [(d.label, float(t)) for d, t in zip(self._plan.dispatches, times, strict=True)]
 
     # Arguments and results ----------------------------------------------------------------------------------
 
@@ -166,7 +155,7 @@ class Executable:
     # Recordings ---------------------------------------------------------------------------------------------
 
     def _recorded(
-        self, addresses: list[int], slot: "_Slot | None", values: Sequence[Any] = (), timestamps: Any = None
+        self, addresses: list[int], slot: "_Slot | None", values: Sequence[Any], timestamps: Timestamps | None
     ) -> Recording:
         """All dispatches, for arguments and results at these addresses."""
         device, dispatches = self._device, self._plan.dispatches
@@ -182,14 +171,13 @@ class Executable:
         if tables or slot:
             recording.barrier()
         if timestamps is not None:
-            recording.reset_timestamps(timestamps, len(dispatches) + 1)
-            recording.timestamp(timestamps, 0)
+            timestamps.begin(recording)
         for k, dispatch in enumerate(dispatches):
             if k and (dispatch.barrier or timestamps is not None):
                 recording.barrier()
             recording.dispatch(pipelines[k], places[k], dispatch.groups)
             if timestamps is not None:
-                recording.timestamp(timestamps, k + 1)
+                timestamps.note(recording)
         return recording.end()
 
     def _address(self, slot: Slot, addresses: list[int]) -> int:

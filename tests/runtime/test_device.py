@@ -18,6 +18,7 @@ from grilly.runtime.devices import _default, default_device, devices, find_devic
 from grilly.runtime.executable import Executable
 from grilly.runtime.instance import Instance
 from grilly.runtime.ir import Aval
+from grilly.runtime.profile import profile
 from grilly.runtime.vulkan import lib
 
 
@@ -107,7 +108,8 @@ def test_every_object_is_destroyed_when_the_device_is_closed(own_device):
     run = Executable(own_device, SIMPLE)
     a = np.ones(FLOATS.shape, np.float32)
     result = run([a, own_device.put(a)])
-    run.profile([a, a])
+    with profile(), profile():
+        run([a, a])
     assert own_device.counts()["Pipeline"] == 1
 
     own_device.close()
