@@ -11,6 +11,7 @@ from .devices import devices as devices
 from .devices import find_device as find_device
 from .profile import Profile as Profile
 from .profile import profile as profile
+from .report import MemoryReport as MemoryReport
 from .stages import Stages as Stages
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Description",
     "Device",
     "Jit",
+    "MemoryReport",
     "Profile",
     "Stages",
     "default_device",

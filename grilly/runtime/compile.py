@@ -17,6 +17,7 @@ from .cpu import CpuDevice, CpuExecutable
 from .devices import Device, default_device, find_device
 from .ir import Aval
 from .lower import lower
+from .report import MemoryReport, report
 from .stages import Stages
 from .target import Target
 
@@ -122,6 +123,20 @@ class Jit:
         call = self._concrete(args, kwargs)
         return _stages(_Flat(self._function, call), call, self.donated_leaves(call.tree), repr(self))
 
+    def memory(self, *args: Any, **kwargs: Any) -> MemoryReport:
+        """What a call with these arguments takes of the device's memory, in bytes; nothing runs.
+
+        On `cpu`, where JAX compiles, it is what a Vulkan device of modest limits would take.
+
+        Example:
+            >>> import grilly, numpy as np
+            >>> grilly.jit(lambda x: x @ x).memory(np.ones((8, 8), np.float32)).peak
+            512
+        """
+        call = self._concrete(args, kwargs)
+        stages = _stages(_Flat(self._function, call), call, self.donated_leaves(call.tree), repr(self))
+        return report(repr(self), stages.lowered, lambda k: self._path(call.tree, k))
+
     def _compiled_for(self, call: _Call) -> "_Compiled":
         compiled = self._compiled.get(call.key)
         if compiled is None:
@@ -182,10 +197,13 @@ class Jit:
 
     def argument(self, tree: Any, k: int) -> str:
         """What to call leaf `k` of the arguments in a message."""
+        return f"{self._path(tree, k)} of `{self._name}`"
+
+    def _path(self, tree: Any, k: int) -> str:
         numbers = jax.tree_util.tree_unflatten(tree, range(tree.num_leaves))
         path = jax.tree_util.tree_flatten_with_path(numbers)[0][k][0]
         name = path[1].key if path[0].idx else self._position(path[1].idx)
-        return f"argument {name!r}{jax.tree_util.keystr(path[2:])} of `{self._name}`"
+        return f"argument {name!r}{jax.tree_util.keystr(path[2:])}"
 
     def _position(self, k: int) -> int:
         """The position of the `k`-th argument that is not static."""

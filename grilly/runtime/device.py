@@ -2,8 +2,9 @@
 
 import functools
 import threading
-from collections import Counter, deque
-from typing import Any
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from .physical import PhysicalDevice
 from .plan import Shader
 from .timestamps import copy_bandwidth
 from .vulkan import ENUM, NULL, check, ffi, lib, new, strings
+
+if TYPE_CHECKING:
+    from .executable import Executable
 
 MIB = 1 << 20
 DEVICE_BLOCK, HOST_BLOCK = 64 * MIB, 16 * MIB
@@ -51,6 +55,7 @@ class VulkanDevice:
         submits: How often vkQueueSubmit was called.
         allocations: How often vkAllocateMemory was called.
         messages: What the validation layer said, where it is on.
+        executables: Those alive.
 
     Raises:
         DeviceError: The driver lacks something that grilly needs, or refuses.
@@ -67,7 +72,7 @@ class VulkanDevice:
         self.lock = threading.RLock()
         self.submits = self.allocations = 0
         self.retired: deque[tuple[int, Any]] = deque()  # command buffers, and when they may be freed
-        self._live: Counter[str] = Counter()
+        self.executables: weakref.WeakSet[Executable] = weakref.WeakSet()
         self._handles: dict[str, dict[int, Any]] = {kind: {} for kind in ORDER}
         self._pipelines: dict[bytes, Any] = {}
         self.handle: Any = _opened(physical)
@@ -217,7 +222,7 @@ class VulkanDevice:
             source = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
             for start in range(0, source.size, CHUNK):
                 piece = source[start : start + CHUNK]
-                staging = self.host_heap.allocate(piece.size)
+                staging = self.host_heap.allocate(piece.size, "a transfer")
                 staging.view(piece.dtype, piece.shape)[:] = piece
                 staging.value = target.value = self._copied(staging, target, piece.size, target_start=start)
                 if source.size > CHUNK:
@@ -231,7 +236,7 @@ class VulkanDevice:
             self.check_open()
             for start in range(0, aval.nbytes, CHUNK):
                 piece = values[start : start + CHUNK]
-                staging = self.host_heap.allocate(piece.size)
+                staging = self.host_heap.allocate(piece.size, "a transfer")
                 staging.value = self._copied(storage, staging, piece.size, source_start=start, to_host=True)
                 self.wait_for(staging.value)
                 piece[:] = staging.view(piece.dtype, piece.shape)

@@ -15,6 +15,7 @@ import numpy as np
 from .commands import Recording
 from .device import MIB, VulkanDevice
 from .heap import ALIGNMENT, Buffer
+from .holders import Held
 from .ir import Aval
 from .plan import Arena, Argument, Constant, Dispatch, Output, Plan, Slot
 from .profile import Call, active, note
@@ -45,7 +46,7 @@ class Executable:
             constant.shared = True
         with device.lock:
             device.check_open()
-            self._arena = device.heap.allocate(plan.arena_bytes) if plan.arena_bytes else None
+            self._arena = device.heap.allocate(plan.arena_bytes, f"the arena of {name}") if plan.arena_bytes else None
         self._fresh = [k for k, source in enumerate(plan.outputs) if source == Output(k)]
         self._fresh_bytes = [plan.results[k].nbytes for k in self._fresh]
         self._returned = frozenset(s.index for s in plan.outputs if isinstance(s, Argument))
@@ -53,6 +54,7 @@ class Executable:
         self._shared = _shared_results(plan)
         self._recordings = _Recordings()
         self._slots: OrderedDict[tuple[int, ...], _Slots] = OrderedDict()
+        device.executables.add(self)
 
     def __call__(self, values: Sequence[Any]) -> list[Buffer]:
         """Runs it, without waiting.
@@ -97,6 +99,12 @@ class Executable:
                 for k in (*self._in_place, *(slot.kept if slot else ())):
                     values[k].value = done
             return self._results(values, fresh)
+
+    def held(self) -> Held:
+        """What it holds of the device's memory."""
+        arena = self._arena.nbytes if self._arena else 0
+        uploads = sum(slots.nbytes for slots in self._slots.values())
+        return Held(self.name, arena, sum(constant.nbytes for constant in self._constants), uploads)
 
     # Arguments and results ----------------------------------------------------------------------------------
 
@@ -264,8 +272,8 @@ class _Slot:
         passing = len(avals) - len(kept)
         self._passing_bytes = starts[passing]
         self.kept = {k: (starts[n], sizes[n]) for n, k in enumerate(avals) if n >= passing}
-        self.staging = device.host_heap.allocate(starts[-1])
-        self.buffer = device.heap.allocate(self._passing_bytes)
+        self.staging = device.host_heap.allocate(starts[-1], "an upload slot")
+        self.buffer = device.heap.allocate(self._passing_bytes, "an upload slot")
         self.addresses = {k: self.buffer.address + starts[n] for n, k in enumerate(avals) if n < passing}
         self._views = {
             k: self.staging.view(aval.dtype, aval.shape, start)
@@ -291,6 +299,11 @@ class _Slots:
     def __init__(self, device: VulkanDevice, avals: dict[int, Aval], kept: Set[int]) -> None:
         self._device = device
         self._pair = (_Slot(device, avals, kept), _Slot(device, avals, kept))
+
+    @property
+    def nbytes(self) -> int:
+        """On the device."""
+        return sum(slot.buffer.nbytes for slot in self._pair)
 
     def next(self) -> _Slot:
         """The slot that was used longest ago, once the device is done with it."""
