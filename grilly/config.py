@@ -16,7 +16,7 @@ class Config:
     """Settings that hold for the whole process.
 
     Attributes:
-        device: The default device: `cpu`, `vulkan`, `vulkan:1` or a part of a name; None leaves it to grilly.
+        device: The default device: `cpu`, `vulkan`, `vulkan:1`, a kind, or a part of a name; None leaves it to grilly.
         debug: The compiler's stages to print, some of `jaxpr,kernels,spirv,plan,time`.
         validation: Whether Vulkan's validation layer watches, synchronization too. Slow; for tests.
     """

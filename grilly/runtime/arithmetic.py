@@ -121,6 +121,7 @@ def _compiled(name: str, tree: Any, statics: tuple) -> Callable:
         args, kwargs = jax.tree_util.tree_unflatten(tree, leaves)
         return getattr(jnp, name)(*args, **kwargs)
 
+    function.__name__ = name  # in errors and profiles
     return jit(function)
 
 

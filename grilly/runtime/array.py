@@ -35,7 +35,7 @@ class Array(_Operators):
     Attributes:
         shape: Its shape.
         dtype: Its NumPy dtype.
-        device: The device it lives on; `str(device)` is its name.
+        device: The device it lives on; `device.name` is its name.
 
     Example:
         >>> import grilly, numpy as np

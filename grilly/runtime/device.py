@@ -266,6 +266,7 @@ class VulkanDevice:
 
     def wait(self, storage: Buffer) -> None:
         """Blocks until the values are computed."""
+        self.check_open()
         self.wait_for(storage.value)
 
     # The end ------------------------------------------------------------------------------------------------

@@ -158,11 +158,11 @@ def test_the_default_is_chosen_and_logged_once(caplog):
 
 
 def test_an_unknown_device_is_an_error_that_lists_those_there_are():
-    known = ", ".join(["cpu", *(f"vulkan:{d.index} ({d.name})" for d in devices()[1:])])
+    known = ", ".join(["cpu", *(f"vulkan:{d.index} ({d.name}, {d.kind})" for d in devices()[1:])])
     with pytest.raises(DeviceError) as error:
         find_device("geforce 256")
     assert str(error.value) == (
-        f"there is no device 'geforce 256'. There are: {known}. Give one of these, or a part of a name."
+        f"there is no device 'geforce 256'. There are: {known}. Give one of these, a kind, or a part of a name."
     )
 
 
