@@ -11,7 +11,7 @@ import numpy as np
 import grilly
 from grilly import functional as F
 
-from .measure import WARM_UP, compare, timed
+from .measure import PROFILED, compare, timed
 
 PARAMS = F.LIFParams(tau=2.0, v_threshold=1.0, v_reset=0.0)
 
@@ -33,7 +33,7 @@ def measure(steps: int, neurons: int) -> None:
     run = grilly.jit(both_ways)
     run(x_seq, g_spikes, v)
     with grilly.profile() as profile:
-        for _ in range(WARM_UP):
+        for _ in range(PROFILED):
             run(x_seq, g_spikes, v)
     least = 16 * steps * neurons
     print(f"  at least {least / 1e6:.0f} MB: {least / 1e6 / sum(row.ms for row in profile.rows):.0f} GB/s of those")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 WARM_UP, REPEATS, PIPELINED = 0.5, 30, 100  # a GPU needs half a second to leave its idle clock
+PROFILED = 50  # calls; their median counts
 
 
 class Times(NamedTuple):

@@ -11,7 +11,7 @@ import grilly
 from grilly import functional as F
 from grilly import nn, optim
 
-from .measure import WARM_UP, compare, timed
+from .measure import PROFILED, compare, timed
 
 T, N, SIZES = 16, 32, (784, 256, 10)
 
@@ -40,7 +40,7 @@ def measure(title: str, x: np.ndarray) -> None:
 
     call()
     with grilly.profile():
-        for _ in range(WARM_UP):
+        for _ in range(PROFILED):
             call()
     compare(timed(call, lambda loss: loss.block_until_ready()), "train_step", T, N, *SIZES)
 

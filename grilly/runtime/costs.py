@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
-from .ir import Equation, Graph, ScanParams, Value
+from .ir import Equation, Graph, Value
 from .kernels.pull import RULES
 from .partition import Kernel
 from .plan import Work
@@ -52,8 +52,12 @@ def _product(eqn: Equation) -> int:
 
 
 def _scan(eqn: Equation) -> int:
-    scan: ScanParams = eqn.params["scan"]
-    return scan.length * sum(map(operations, scan.body.equations))
+    """Its steps', and those of the scan that it computes again: once more where it does so group by group."""
+    scan, replay = eqn.params["scan"], eqn.params["scan"].replay
+    step = sum(map(operations, scan.body.equations))
+    if replay:
+        step += sum(map(operations, replay.body.equations)) * (2 if replay.chunks.group > 1 else 1)
+    return scan.length * step
 
 
 def _sort(eqn: Equation) -> int:
