@@ -17,7 +17,8 @@ class Config:
 
     Attributes:
         device: The default device: `cpu`, `vulkan`, `vulkan:1`, a kind, or a part of a name; None leaves it to grilly.
-        debug: The compiler's stages to print, some of `jaxpr,kernels,spirv,plan,time`.
+        debug: The compiler's stages to print, some of `jaxpr,kernels,spirv,plan`; and `time`, where the time went,
+            when the process ends.
         validation: Whether Vulkan's validation layer watches, synchronization too. Slow; for tests.
     """
 
