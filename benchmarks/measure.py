@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 WARM_UP, REPEATS, PIPELINED = 0.5, 30, 100  # a GPU needs half a second to leave its idle clock
+PROFILED = 50  # calls; their median counts
 
 
 class Times(NamedTuple):
@@ -52,11 +53,3 @@ def compare(ours: Times, work: str, *sizes: int) -> None:
         if times := peer(name, work, *sizes):
             shares = f"{times.waited / ours.waited:6.2f}x {times.pipelined / ours.pipelined:6.2f}x"
             print(f"  {name:24s} {times.waited:9.4f} ms waited  {times.pipelined:9.4f} ms pipelined  {shares} ours")
-
-
-def show_dispatches(dispatches: list[tuple[str, float]]) -> None:
-    """Prints what a profile says."""
-    total = sum(ms for _, ms in dispatches)
-    print(f"  {len(dispatches)} dispatches, {total:.4f} ms on the GPU one after another")
-    for label, ms in dispatches:
-        print(f"    {ms * 1e3:9.1f} us  {label}")

@@ -18,6 +18,7 @@ from .nn.random import seed as seed
 from .runtime import Array as Array
 from .runtime import devices as devices
 from .runtime import jit as jit
+from .runtime import profile as profile
 from .runtime import put as put
 from .train_step import train_step as train_step
 
@@ -39,6 +40,7 @@ __all__ = [
     "jit",
     "nn",
     "optim",
+    "profile",
     "put",
     "seed",
     "train_step",

@@ -18,8 +18,9 @@ class Config:
     """Settings that hold for the whole process.
 
     Attributes:
-        device: The default device: `cpu`, `vulkan`, `vulkan:1` or a part of a name; None leaves it to grilly.
-        debug: The compiler's stages to print, some of `jaxpr,kernels,spirv,plan,time`.
+        device: The default device: `cpu`, `vulkan`, `vulkan:1`, a kind, or a part of a name; None leaves it to grilly.
+        debug: The compiler's stages to print, some of `jaxpr,kernels,spirv,plan`; and `time`, where the time went,
+            when the process ends.
         validation: Whether Vulkan's validation layer watches, synchronization too. Slow; for tests.
         bindings: Whether kernels take storage-buffer bindings instead of addresses, which have no limits.
             Synchronization validation sees hazards between bindings alone; for tests.

@@ -103,11 +103,6 @@ class TrainStep:
         self._silence.after(silent_for, stacklevel=3)
         return loss, rate
 
-    def profile(self, x: Any, labels: Any) -> list[tuple[str, float]]:
-        """How long each dispatch of a step takes: (label, milliseconds). The net stays as it is."""
-        jitted, arguments = self._call(self._layout(), self._learned(), x, labels)
-        return jitted.profile(*arguments)
-
     def _learned(self) -> list[Parameter]:
         learned = [p for p in self._optimizer.parameters if p.requires_grad]
         if not learned:

@@ -304,19 +304,6 @@ def test_a_forward_before_the_step_is_no_record_for_backward_after_it(place):
     )
 
 
-def test_a_profile_trains_nothing(place):
-    net, x = conv().to(place), spikes(T, N, 1, 4, 4)
-    optimizer = optim.AdamW(net.parameters())
-    step = grilly.train_step(net, nn.CrossEntropyLoss(), optimizer)
-    step(x, LABELS)
-    before = held(net)
-    rows = step.profile(x, LABELS)
-    assert all(milliseconds >= 0 for _, milliseconds in rows)
-    unchanged(net, before)
-    assert optimizer.steps == 1
-    step(x, LABELS)
-
-
 # Rates of learning ---------------------------------------------------------------------------------------------------
 
 

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, metavar="N", help="images a training step (digits 32, others 64)")
     parser.add_argument("--lr", type=float, help="AdamW's learning rate at the start of its cosine (0.002)")
     parser.add_argument("--seed", type=int, help="of weights and of the order of images (0)")
-    parser.add_argument("--device", help="cpu, vulkan, vulkan:1, or part of a name (the first GPU, else cpu)")
+    parser.add_argument("--device", help="cpu, vulkan, vulkan:1, a kind, or part of a name (the first GPU, else cpu)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to save (runs/DATASET-MODEL-TIME)")
     parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help=f"go on from a run's {LAST}, where it lies")
 

@@ -9,5 +9,23 @@ from .devices import Device as Device
 from .devices import default_device as default_device
 from .devices import devices as devices
 from .devices import find_device as find_device
+from .profile import Profile as Profile
+from .profile import profile as profile
+from .report import MemoryReport as MemoryReport
+from .stages import Stages as Stages
 
-__all__ = ["Array", "Description", "Device", "Jit", "default_device", "devices", "find_device", "jit", "put"]
+__all__ = [
+    "Array",
+    "Description",
+    "Device",
+    "Jit",
+    "MemoryReport",
+    "Profile",
+    "Stages",
+    "default_device",
+    "devices",
+    "find_device",
+    "jit",
+    "profile",
+    "put",
+]

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
-from ..errors import ParameterError, UnsupportedPrimitiveError
+from ..errors import ParameterError
 from .border import NARROWED
 
 ARRAYS = (np.ndarray, np.generic, jax.Array)
@@ -21,38 +21,19 @@ DESCRIBED = frozenset({"shape", "ndim"})  # what an array says of itself, withou
 NUMPY_NAMES = {"amax": "max", "amin": "min"}
 # NumPy's functions of arrays to arrays that devices compute. All others see downloaded values.
 ON_DEVICE = frozenset(
-    [
-        *(
-            "all",
-            "amax",
-            "amin",
-            "any",
-            "argmax",
-            "argmin",
-            "cumsum",
-            "max",
-            "mean",
-            "min",
-            "prod",
-            "std",
-            "sum",
-            "var",
-        ),
-        *(
-            "broadcast_to",
-            "concatenate",
-            "expand_dims",
-            "flip",
-            "moveaxis",
-            "ravel",
-            "repeat",
-            "reshape",
-            "roll",
-        ),
-        *("squeeze", "stack", "swapaxes", "tile", "transpose"),
-        *("clip", "dot", "einsum", "full_like", "ones_like", "round", "tensordot", "where", "zeros_like"),
-    ]
+    getattr(np, name)
+    for name in (
+        *("all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod", "cumsum", "max"),
+        *("mean", "median", "min", "nanmax", "nanmean", "nanmin", "nansum", "prod", "ptp", "std", "sum", "var"),
+        *("atleast_1d", "atleast_2d", "broadcast_to", "concatenate", "diagonal", "expand_dims", "flip", "fliplr"),
+        *("flipud", "hstack", "moveaxis", "pad", "ravel", "repeat", "reshape", "roll", "rot90", "squeeze", "stack"),
+        *("swapaxes", "tile", "transpose", "tril", "triu", "vstack", "argsort", "sort", "diff"),
+        *("clip", "cross", "dot", "einsum", "full_like", "inner", "kron", "nan_to_num", "ones_like", "outer"),
+        *("round", "tensordot", "trace", "vdot", "where", "zeros_like", "isclose", "digitize", "interp"),
+    )
 )
+IN_PLACE = frozenset((np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis))
+IMMUTABLE = "a grilly.Array is immutable. Change a NumPy copy: b = np.array(a)."
 
 
 def evaluate(name: str, args: tuple, kwargs: Mapping[str, Any] | None = None) -> Any:
@@ -77,11 +58,15 @@ def ufunc(ufunc: np.ufunc, method: str, inputs: tuple, kwargs: dict[str, Any]) -
     name, outs = ufunc.__name__, kwargs.get("out", (None,))
     for out in outs:
         _check_writable(out)
-    if method != "__call__" or kwargs.keys() - {"out"} or len(outs) != 1 or not hasattr(jnp, name):
+    if method == "at" and is_ours(inputs[0]):
+        raise ParameterError(IMMUTABLE)
+    inputs = tuple(np.asarray(x) if isinstance(x, (list, tuple)) else x for x in inputs)
+    known = all(isinstance(x, SCALARS) or _is_array(x) for x in inputs)
+    if method != "__call__" or kwargs.keys() - {"out"} or len(outs) != 1 or not hasattr(jnp, name) or not known:
         return on_host()
-    dtype = next(leaf.dtype for leaf in inputs if _is_ours(leaf))
+    dtype = next(leaf.dtype for leaf in inputs if is_ours(leaf))
     inputs = tuple(_like(x, dtype) if isinstance(x, SCALARS) else x for x in inputs)
-    return _device_or_host(lambda: _into(outs[0], evaluate(name, inputs)), on_host)
+    return device_or_host(lambda: _into(outs[0], evaluate(name, inputs)), on_host)
 
 
 def function(func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -89,25 +74,17 @@ def function(func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
     on_host = lambda: func(*_host(args), **_host(kwargs))  # noqa: E731
     name = func.__name__
     if name in DESCRIBED:
-        return getattr(next(leaf for leaf in (*args, *kwargs.values()) if _is_ours(leaf)), name)
-    if name not in ON_DEVICE:
+        return getattr(next(leaf for leaf in (*args, *kwargs.values()) if is_ours(leaf)), name)
+    if func in IN_PLACE and is_ours(args[0]):
+        raise ParameterError(IMMUTABLE)
+    if func not in ON_DEVICE:
         return on_host()
     passed, named, out = _without_out(func, args, kwargs)
     _check_writable(out)
+    if named.get("dtype") is not None:
+        named["dtype"] = np.dtype(named["dtype"])
     name = NUMPY_NAMES.get(name, name)
-    return _device_or_host(lambda: _into(out, evaluate(name, passed, named)), on_host)
-
-
-def item(array: Any, index: Any) -> Any:
-    """What `Array.__getitem__` returns."""
-    parts = index if isinstance(index, tuple) else (index,)
-    if not all(part is None or isinstance(part, (int, np.integer, slice, type(...))) for part in parts):
-        return np.asarray(array)[_downloaded(index)]
-    key = tuple(
-        ("slice", part.start, part.stop, part.step) if isinstance(part, slice) else ("part", part) for part in parts
-    )
-    np.broadcast_to(np.False_, array.shape)[index]  # numpy's own IndexError, where there is one
-    return _device_or_host(lambda: _indexing(key)(array), lambda: np.asarray(array)[index])
+    return device_or_host(lambda: _into(out, evaluate(name, passed, named)), on_host)
 
 
 @lru_cache(maxsize=1024)
@@ -121,40 +98,37 @@ def _compiled(name: str, tree: Any, statics: tuple) -> Callable:
         args, kwargs = jax.tree_util.tree_unflatten(tree, leaves)
         return getattr(jnp, name)(*args, **kwargs)
 
+    function.__name__ = name  # in errors and profiles
     return jit(function)
 
 
-@lru_cache(maxsize=1024)
-def _indexing(key: tuple) -> Callable:
-    from .compile import jit
+def device_or_host(on_device: Callable[[], Any], on_host: Callable[[], Any]) -> Any:
+    """On the device; on the host what grilly or jnp do not take, such as a shape that depends on values.
 
-    index = tuple(slice(*part[1:]) if part[0] == "slice" else part[1] for part in key)
-    return jit(lambda array: array[index])
-
-
-def _device_or_host(on_device: Callable[[], Any], on_host: Callable[[], Any]) -> Any:
+    What is wrong for NumPy too is NumPy's own error then.
+    """
     try:
         return on_device()
-    except UnsupportedPrimitiveError:
+    except (NotImplementedError, TypeError):
         return on_host()
 
 
-def _is_ours(value: Any) -> bool:
+def is_ours(value: Any) -> bool:
     from .array import Array
 
     return isinstance(value, Array)
 
 
 def _is_array(value: Any) -> bool:
-    return isinstance(value, ARRAYS) or _is_ours(value)
+    return isinstance(value, ARRAYS) or is_ours(value)
 
 
-def _downloaded(value: Any) -> Any:
-    return np.asarray(value) if _is_ours(value) else value
+def downloaded(value: Any) -> Any:
+    return np.asarray(value) if is_ours(value) else value
 
 
 def _host(tree: Any) -> Any:
-    return jax.tree.map(_downloaded, tree)
+    return jax.tree.map(downloaded, tree)
 
 
 def _like(scalar: bool | int | float, dtype: np.dtype) -> np.ndarray:
@@ -174,12 +148,14 @@ def _without_out(func: Callable, args: tuple, kwargs: dict[str, Any]) -> tuple[t
 
 @lru_cache
 def _position_of_out(func: Callable) -> int | None:
-    names = list(inspect.signature(func).parameters)
-    return names.index("out") if "out" in names else None
+    """Where `out` stands among the arguments that are given by position; None where it is given by name alone."""
+    parameters = inspect.signature(func).parameters
+    positional = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return positional.index("out") if "out" in positional else None
 
 
 def _check_writable(out: Any) -> None:
-    if _is_ours(out):
+    if is_ours(out):
         raise ParameterError("a grilly.Array is immutable, so it cannot be `out`. Give a NumPy array, or no `out`.")
 
 

@@ -11,12 +11,13 @@ import jax
 import numpy as np
 
 from ..errors import ParameterError, StateError
-from . import arithmetic
+from . import arithmetic, items
 from .border import canonical
 from .devices import Device, default_device, find_device
 from .ir import Aval
+from .methods import Methods
 
-_Operators = np.lib.mixins.NDArrayOperatorsMixin
+DLPACK_CPU = (1, 0)  # kDLCPU, the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +26,33 @@ class Donated:
 
     what: Callable[[], str]
 
+    def __str__(self) -> str:
+        return (
+            f"it was {self.what()}, and its memory now holds another array. Use what that call returned, or take the "
+            "argument out of donate_argnums."
+        )
 
-class Array(_Operators):
+
+class Deleted:
+    """What an array keeps of itself once it was deleted."""
+
+    def __str__(self) -> str:
+        return "its method delete() gave its memory back. Delete it after its last use, or compute it again."
+
+
+GONE = {Donated: "donated", Deleted: "deleted"}
+
+
+class Array(Methods):
     """An array on a device.
 
-    It goes where NumPy's arrays go: operators, ufuncs, `np.mean(a)`, `float(a)`, `f"{a:.3f}"`.
+    It goes where NumPy's arrays go: operators, ufuncs, `np.mean(a)`, `float(a)`, `f"{a:.3f}"`, `np.from_dlpack(a)`.
     Functions that grilly cannot compile are computed by NumPy from a downloaded copy, and give NumPy arrays.
 
     Attributes:
         shape: Its shape.
         dtype: Its NumPy dtype.
-        device: The device it lives on; `str(device)` is its name.
+        device: The device it lives on; `device.name` is its name.
 
     Example:
         >>> import grilly, numpy as np
@@ -59,14 +76,16 @@ class Array(_Operators):
         """What its device keeps: a buffer, or a jax.Array.
 
         Raises:
-            StateError: The array was donated.
+            StateError: The array was donated, or deleted.
         """
-        if type(self._storage) is Donated:
-            raise StateError(
-                f"this array was donated: it was {self._storage.what()}, and its memory now holds another "
-                "array. Use what that call returned, or take the argument out of donate_argnums."
-            )
-        return self._storage
+        storage = self._storage
+        if type(storage) in GONE:
+            raise StateError(f"this array was {GONE[type(storage)]}: {storage}")
+        return storage
+
+    def delete(self) -> None:
+        """Gives its memory back now, unless another array has the same; the array cannot be used afterwards."""
+        self._storage = Deleted()
 
     def donate(self, donated: Donated) -> None:
         """Makes the array unusable: its memory belongs to somebody else."""
@@ -95,10 +114,25 @@ class Array(_Operators):
     # Its values ---------------------------------------------------------------------------------------------
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if copy is False and self.device.kind != "cpu":
-            raise ValueError(f"the values lie on {self.device.name}: they cannot be had without a copy.")
+        dtype = np.dtype(dtype or self.dtype)
+        if copy is False and (self.device.kind != "cpu" or dtype != self.dtype):
+            raise ValueError(f"the values lie on {self.device.name} as {self.dtype}: no {dtype} without a copy.")
         values = self.device.get(self.storage, self.aval)
-        return np.array(values, dtype) if copy else values.astype(dtype or self.dtype, copy=False)
+        return np.array(values, dtype) if copy else values.astype(dtype, copy=False)
+
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:
+        """A capsule of a copy on the host, for np.from_dlpack, torch.from_dlpack and their like."""
+        if copy is False:
+            raise BufferError(f"the values lie on {self.device.name}: DLPack gets a copy of them on the host.")
+        if dl_device not in (None, DLPACK_CPU):
+            raise BufferError(f"DLPack gets the values on the host, device {DLPACK_CPU}, not on {dl_device}.")
+        values: Any = jax.numpy.array(np.asarray(self))  # unlike NumPy's, it exports bfloat16 too
+        return values.__dlpack__(max_version=max_version)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return DLPACK_CPU
 
     def __jax_array__(self) -> jax.Array:
         return jax.numpy.asarray(self.device.get(self.storage, self.aval))
@@ -114,6 +148,9 @@ class Array(_Operators):
     def tolist(self) -> Any:
         return np.asarray(self).tolist()
 
+    def tobytes(self) -> bytes:
+        return np.asarray(self).tobytes()
+
     def __float__(self) -> float:
         return float(np.asarray(self))
 
@@ -125,6 +162,9 @@ class Array(_Operators):
 
     def __index__(self) -> int:
         return np.asarray(self).__index__()
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(np.any(self == value))
 
     def __len__(self) -> int:
         if not self.shape:
@@ -139,8 +179,8 @@ class Array(_Operators):
         return format(self.item() if not self.shape else np.asarray(self), spec)
 
     def __repr__(self) -> str:
-        if type(self._storage) is Donated:
-            return f"Array(donated, shape={self.shape}, dtype={self.dtype.name})"
+        if (gone := GONE.get(type(self._storage))) is not None:
+            return f"Array({gone}, shape={self.shape}, dtype={self.dtype.name})"
         return "Array" + repr(np.asarray(self)).removeprefix("array")
 
     def __str__(self) -> str:
@@ -174,84 +214,11 @@ class Array(_Operators):
         return arithmetic.function(func, args, kwargs)
 
     def __getitem__(self, index: Any) -> Any:
-        """Numbers, slices, None and Ellipsis give an Array; other indices a downloaded NumPy array."""
-        return arithmetic.item(self, index)
+        """An Array; a NumPy array where a mask that lies on a device says how many elements there are."""
+        return items.item(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise ParameterError("a grilly.Array is immutable. Change a NumPy copy: b = np.array(a); b[index] = value.")
-
-    # `a += b` gives the name `a` a new array.
-    __iadd__ = _Operators.__add__
-    __isub__ = _Operators.__sub__
-    __imul__ = _Operators.__mul__
-    __itruediv__ = _Operators.__truediv__
-    __ifloordiv__ = _Operators.__floordiv__
-    __imod__ = _Operators.__mod__
-    __ipow__ = _Operators.__pow__
-    __imatmul__ = _Operators.__matmul__
-    __iand__ = _Operators.__and__
-    __ior__ = _Operators.__or__
-    __ixor__ = _Operators.__xor__
-
-    @property
-    def T(self) -> "Array":  # noqa: N802
-        return arithmetic.evaluate("transpose", (self,))
-
-    def astype(self, dtype: Any, copy: bool = True) -> "Array":
-        return arithmetic.evaluate("astype", (self, np.dtype(dtype)))
-
-    def reshape(self, *shape: Any) -> "Array":
-        return arithmetic.evaluate("reshape", (self, shape[0] if len(shape) == 1 else shape))
-
-    def transpose(self, *axes: Any) -> "Array":
-        return arithmetic.evaluate("transpose", (self, (axes[0] if len(axes) == 1 else axes) or None))
-
-    def ravel(self) -> "Array":
-        return arithmetic.evaluate("ravel", (self,))
-
-    flatten = ravel
-
-    def squeeze(self, axis: Any = None) -> "Array":
-        return arithmetic.evaluate("squeeze", (self,), {"axis": axis})
-
-    def clip(self, min: Any = None, max: Any = None) -> Any:
-        return np.clip(self, min, max)
-
-    def round(self, decimals: int = 0) -> Any:
-        return np.round(self, decimals)
-
-    def sum(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
-        return np.sum(self, axis, dtype, out, keepdims)
-
-    def prod(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
-        return np.prod(self, axis, dtype, out, keepdims)
-
-    def mean(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
-        return np.mean(self, axis, dtype, out, keepdims)
-
-    def var(self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
-        return np.var(self, axis, dtype, out, ddof, keepdims)
-
-    def std(self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
-        return np.std(self, axis, dtype, out, ddof, keepdims)
-
-    def max(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
-        return np.max(self, axis, out, keepdims)
-
-    def min(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
-        return np.min(self, axis, out, keepdims)
-
-    def any(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
-        return np.any(self, axis, out, keepdims)
-
-    def all(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
-        return np.all(self, axis, out, keepdims)
-
-    def argmax(self, axis: Any = None, out: Any = None, *, keepdims: bool = False) -> Any:
-        return np.argmax(self, axis, out, keepdims=keepdims)
-
-    def argmin(self, axis: Any = None, out: Any = None, *, keepdims: bool = False) -> Any:
-        return np.argmin(self, axis, out, keepdims=keepdims)
 
 
 def put(value: Any, device: str | Device | None = None) -> Array:

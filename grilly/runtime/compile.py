@@ -17,8 +17,10 @@ from .border import KNOWN, canonical, is_key
 from .cpu import CpuDevice, CpuExecutable
 from .devices import Device, default_device, find_device
 from .ir import Aval
-from .lower import Lowered, lower
+from .lower import lower
 from .plans import plan_of
+from .report import MemoryReport, report
+from .stages import Stages
 from .target import Target
 
 if TYPE_CHECKING:
@@ -110,21 +112,34 @@ class Jit:
             return self._function(*jax.tree.map(_for_jax, args), **jax.tree.map(_for_jax, kwargs))
         return self._compiled_for(call)(call)
 
-    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
-        """The stages of compiling a call with these arguments, to look at; nothing runs.
+    def lower(self, *args: Any, **kwargs: Any) -> Stages:
+        """The stages of compiling a call with these arguments, as text: `jaxpr`, `kernels`, `spirv`, `plan`.
 
-        On `cpu`, where JAX compiles, it is what a Vulkan device of modest limits would run.
+        Nothing runs. On `cpu`, where JAX compiles, it is what a Vulkan device of modest limits would run.
+
+        Example:
+            >>> import grilly, numpy as np
+            >>> print(grilly.jit(lambda x: x.sum()).lower(np.zeros(3, np.float32)).plan)
+            arena 0 bytes, constants 0 bytes, donated []
+                           1x1x1  reduction[]  a0 o0
+            results o0
         """
         call = self._concrete(args, kwargs)
-        return _lowered(_Flat(self._function, call), call, self.donated_leaves(call.tree))
+        return _stages(_Flat(self._function, call), call, self.donated_leaves(call.tree), repr(self))
 
-    def profile(self, *args: Any, **kwargs: Any) -> list[tuple[str, float]]:
-        """How long each dispatch of a call takes: (label, milliseconds). Arguments stay as they are.
+    def memory(self, *args: Any, **kwargs: Any) -> MemoryReport:
+        """What a call with these arguments takes of the device's memory, in bytes; nothing runs.
 
-        The dispatches run one after another, so that their sum may exceed the time of a call.
+        On `cpu`, where JAX compiles, it is what a Vulkan device of modest limits would take.
+
+        Example:
+            >>> import grilly, numpy as np
+            >>> grilly.jit(lambda x: x @ x).memory(np.ones((8, 8), np.float32)).peak
+            512
         """
         call = self._concrete(args, kwargs)
-        return self._compiled_for(call).profile(call)
+        stages = _stages(_Flat(self._function, call), call, self.donated_leaves(call.tree), repr(self))
+        return report(repr(self), stages.lowered, lambda k: self._path(call.tree, k))
 
     def _compiled_for(self, call: _Call) -> "_Compiled":
         compiled = self._compiled.get(call.key)
@@ -189,10 +204,13 @@ class Jit:
 
     def argument(self, tree: Any, k: int) -> str:
         """What to call leaf `k` of the arguments in a message."""
+        return f"{self._path(tree, k)} of `{self._name}`"
+
+    def _path(self, tree: Any, k: int) -> str:
         numbers = jax.tree_util.tree_unflatten(tree, range(tree.num_leaves))
         path = jax.tree_util.tree_flatten_with_path(numbers)[0][k][0]
         name = path[1].key if path[0].idx else self._position(path[1].idx)
-        return f"argument {name!r}{jax.tree_util.keystr(path[2:])} of `{self._name}`"
+        return f"argument {name!r}{jax.tree_util.keystr(path[2:])}"
 
     def _position(self, k: int) -> int:
         """The position of the `k`-th argument that is not static."""
@@ -236,11 +254,6 @@ class _Compiled:
         donated = jitted.donated_leaves(call.tree)
         self._donations = [(k, Donated(functools.partial(jitted.argument, call.tree, k))) for k in donated]
         self._executable = _executable(flat, call, donated, repr(jitted))
-        if "time" in config.debug:
-            debug.show_times(repr(jitted), self.profile(call))
-
-    def profile(self, call: _Call) -> list[tuple[str, float]]:
-        return self._executable.profile(call.values)
 
     def __call__(self, call: _Call) -> Any:
         executable, device = self._executable, self._device
@@ -253,20 +266,22 @@ class _Compiled:
 
 
 def _executable(flat: _Flat, call: _Call, donated: frozenset[int], name: str) -> Any:
+    if "time" in config.debug:
+        debug.time_the_process()
     if isinstance(call.device, CpuDevice):
-        return CpuExecutable(call.device, flat)
+        return CpuExecutable(call.device, flat, name)
     from .executable import Executable  # needs a Vulkan loader
 
     device = cast("VulkanDevice", call.device)
     if config.debug:
-        lowered = _lowered(flat, call, donated)
-        debug.show(name, lowered, config.debug)
-        return Executable(device, lowered.plan)
-    return Executable(device, plan_of(flat, _avals(call), donated, device.target))
+        stages = _stages(flat, call, donated, name)
+        debug.show(stages, config.debug)
+        return Executable(device, stages.lowered.plan, name)
+    return Executable(device, plan_of(flat, _avals(call), donated, device.target), name)
 
 
-def _lowered(flat: _Flat, call: _Call, donated: frozenset[int]) -> Lowered:
-    return lower(flat, _avals(call), donated, getattr(call.device, "target", Target()))
+def _stages(flat: _Flat, call: _Call, donated: frozenset[int], name: str) -> Stages:
+    return Stages(name, lower(flat, _avals(call), donated, getattr(call.device, "target", Target())))
 
 
 def _avals(call: _Call) -> list[Aval]:

@@ -2,12 +2,17 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 
 from .ir import Aval
+from .plan import Dispatch, Shader
+from .profile import Call, active, note
+
+WHOLE = Dispatch(Shader("jax.jit", b""), (), (1, 1, 1), False, "jax.jit")  # a function, as a profile shows it
 
 
 class CpuDevice:
@@ -39,8 +44,8 @@ class CpuDevice:
 class CpuExecutable:
     """A compiled function of flat arrays."""
 
-    def __init__(self, device: CpuDevice, function: Callable[..., Sequence[Any]]) -> None:
-        self._device = device
+    def __init__(self, device: CpuDevice, function: Callable[..., Sequence[Any]], name: str) -> None:
+        self._device, self._name = device, name
         self._compiled = jax.jit(function)
         self.results: tuple[Aval, ...] = ()
 
@@ -50,18 +55,32 @@ class CpuExecutable:
         Args:
             values: jax.Arrays, or NumPy arrays, which are copied.
         """
+        return self._profiled(values) if active else self._run(values)
+
+    def _run(self, values: Sequence[Any]) -> Sequence[Any]:
         ready = [self._device.put(v) if isinstance(v, np.ndarray) else v for v in values]
         with jax.default_device(_first_cpu()):
             storages = self._compiled(*ready)
         self.results = self.results or tuple(Aval(s.shape, np.dtype(s.dtype)) for s in storages)
         return storages
 
-    def profile(self, values: Sequence[Any]) -> list[tuple[str, float]]:
-        """How long a call takes: one row, in milliseconds, once it is compiled."""
-        jax.block_until_ready(self(values))
-        start = time.perf_counter()
-        jax.block_until_ready(self(values))
-        return [("jax.jit", 1e3 * (time.perf_counter() - start))]
+    def _profiled(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Runs it to its end, and has the active profiles know of it."""
+        began = time.perf_counter()
+        storages = jax.block_until_ready(self._run(values))
+        ended = time.perf_counter()
+        note(Call(self._name, self._device, [WHOLE], began, ended - began, _Noted(np.array([began, ended]))))
+        return storages
+
+
+@dataclass(frozen=True)
+class _Noted:
+    """Moments on the host's own clock."""
+
+    moments: np.ndarray
+
+    def read(self) -> np.ndarray:
+        return self.moments
 
 
 def _first_cpu() -> Any:

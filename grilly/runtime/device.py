@@ -1,10 +1,12 @@
 """An open Vulkan device: its queue and timeline, its memory, and the way in and out for arrays."""
 
+import functools
 import threading
-from collections import Counter, deque
+import weakref
+from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +19,11 @@ from .ir import Aval
 from .physical import PhysicalDevice
 from .pipeline_cache import pipeline_cache
 from .plan import Shader
+from .timestamps import copy_bandwidth
 from .vulkan import ENUM, NULL, check, ffi, lib, new, strings
+
+if TYPE_CHECKING:
+    from .executable import Executable
 
 MIB = 1 << 20
 DEVICE_BLOCK, HOST_BLOCK = 64 * MIB, 16 * MIB
@@ -54,6 +60,7 @@ class VulkanDevice:
         submits: How often vkQueueSubmit was called.
         allocations: How often vkAllocateMemory was called.
         messages: What the validation layer said, where it is on.
+        executables: Those alive.
 
     Raises:
         DeviceError: The driver lacks something that grilly needs, or refuses.
@@ -70,7 +77,7 @@ class VulkanDevice:
         self.lock = threading.RLock()
         self.submits = self.allocations = 0
         self.retired: deque[tuple[int, Any]] = deque()  # command buffers, and when they may be freed
-        self._live: Counter[str] = Counter()
+        self.executables: weakref.WeakSet[Executable] = weakref.WeakSet()
         self._handles: dict[str, dict[int, Any]] = {kind: {} for kind in ORDER}
         self._pipelines: dict[bytes, Any] = {}
         self.handle: Any = _opened(physical)
@@ -218,6 +225,11 @@ class VulkanDevice:
         self.heap.trim()
         self.host_heap.trim()
 
+    @functools.cached_property
+    def copy_bandwidth(self) -> float:
+        """Bytes a second that it reads and writes when it copies; measured when first asked for."""
+        return copy_bandwidth(self)
+
     # Arrays -------------------------------------------------------------------------------------------------
 
     def put(self, array: np.ndarray) -> Buffer:
@@ -228,7 +240,7 @@ class VulkanDevice:
             source = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
             for start in range(0, source.size, CHUNK):
                 piece = source[start : start + CHUNK]
-                staging = self.host_heap.allocate(piece.size)
+                staging = self.host_heap.allocate(piece.size, "a transfer")
                 staging.view(piece.dtype, piece.shape)[:] = piece
                 staging.value = target.value = self._copied(staging, target, piece.size, target_start=start)
                 if source.size > CHUNK:
@@ -242,7 +254,7 @@ class VulkanDevice:
             self.check_open()
             for start in range(0, aval.nbytes, CHUNK):
                 piece = values[start : start + CHUNK]
-                staging = self.host_heap.allocate(piece.size)
+                staging = self.host_heap.allocate(piece.size, "a transfer")
                 staging.value = self._copied(storage, staging, piece.size, source_start=start, to_host=True)
                 self.wait_for(staging.value)
                 piece[:] = staging.view(piece.dtype, piece.shape)
@@ -272,6 +284,7 @@ class VulkanDevice:
 
     def wait(self, storage: Buffer) -> None:
         """Blocks until the values are computed."""
+        self.check_open()
         self.wait_for(storage.value)
 
     # The end ------------------------------------------------------------------------------------------------

@@ -95,10 +95,16 @@ def find_device(name: str) -> Device:
     """The device that a name means; it is opened when it is first asked for.
 
     Args:
-        name: `cpu`; `vulkan`, the best Vulkan device, a CPU driver included; `vulkan:1`; or a part of a name.
+        name: `cpu`; `vulkan`, the best Vulkan device, a CPU driver included; `vulkan:1`; a kind, `discrete`,
+            `integrated`, `virtual` or `software`, for the first of it; or a part of a name, likewise.
 
     Raises:
         DeviceError: There is none, or it cannot be used.
+
+    Example:
+        >>> import grilly
+        >>> grilly.runtime.find_device("cpu").name
+        'cpu'
     """
     physical = _physical(name)
     return cpu if physical is None else _opened(physical)
@@ -135,13 +141,17 @@ def _physical(name: str) -> "PhysicalDevice | None":
         raise DeviceError(f"there is no device {name!r}: {absent}")
     if name == "vulkan":
         found = _by_quality()
+    elif name in BEST_FIRST:
+        found = [physical for physical in _by_quality() if physical.kind == name]
     elif name.startswith("vulkan:"):
         found = [physical for physical in _present() if f"vulkan:{physical.index}" == name]
     else:
         found = [physical for physical in _present() if name.lower() in physical.name.lower()]
     if not found:
-        known = ", ".join(["cpu", *(f"vulkan:{physical.index} ({physical.name})" for physical in _present())])
-        raise DeviceError(f"there is no device {name!r}. There are: {known}. Give one of these, or a part of a name.")
+        known = ", ".join(["cpu", *(f"vulkan:{p.index} ({p.name}, {p.kind})" for p in _present())])
+        raise DeviceError(
+            f"there is no device {name!r}. There are: {known}. Give one of these, a kind, or a part of a name."
+        )
     return found[0]
 
 
@@ -199,5 +209,7 @@ def _opened(physical: "PhysicalDevice") -> "VulkanDevice":
     from .device import VulkanDevice
 
     device = VulkanDevice(_instance(), physical)
+    if sum(other.name == physical.name for other in _present()) > 1:
+        device.name += f" (vulkan:{physical.index})"  # so that messages tell equal cards apart
     atexit.register(device.close)  # before the instance is
     return device

@@ -5,6 +5,7 @@ sees few: donated arguments stay where they are, NumPy arguments go to two uploa
 come back.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Sequence, Set
 from typing import Any
@@ -14,14 +15,15 @@ import numpy as np
 from .commands import Recording
 from .device import MIB, VulkanDevice
 from .heap import ALIGNMENT, Buffer
+from .holders import Held
 from .ir import Aval
 from .plan import Arena, Argument, Constant, Dispatch, Output, Plan, Slot
-from .vulkan import check, ffi, lib, new
+from .profile import Call, active, note
+from .timestamps import Timestamps
 
 RECORDINGS = 16  # kept for each executable; a loop needs two
 SLOT_SETS = 4  # which arguments were NumPy arrays: so many combinations are kept
 LARGEST_UPLOAD = 64 * MIB  # a larger NumPy argument gets a buffer of its own for each call
-TIMESTAMP, IN_64_BITS_WHEN_READY = 2, 1 | 2  # a VkQueryType, and VkQueryResultFlags
 
 
 class Executable:
@@ -30,13 +32,14 @@ class Executable:
     Args:
         device: Where it runs.
         plan: What to run.
+        name: What to call it, in a profile and where memory runs out.
 
     Attributes:
         results: The shape and dtype of each result.
     """
 
-    def __init__(self, device: VulkanDevice, plan: Plan) -> None:
-        self._device, self._plan = device, plan
+    def __init__(self, device: VulkanDevice, plan: Plan, name: str = "an executable") -> None:
+        self._device, self._plan, self.name = device, plan, name
         self.results = plan.results
         self._constants = [device.put(array) for array in plan.constants]
         for constant in self._constants:
@@ -44,7 +47,7 @@ class Executable:
         with device.lock:
             device.check_open()
             device.make_pipelines([dispatch.shader for dispatch in plan.dispatches])
-            self._arena = device.heap.allocate(plan.arena_bytes) if plan.arena_bytes else None
+            self._arena = device.heap.allocate(plan.arena_bytes, f"the arena of {name}") if plan.arena_bytes else None
         self._fresh = [k for k, source in enumerate(plan.outputs) if source == Output(k)]
         self._fresh_bytes = [plan.results[k].nbytes for k in self._fresh]
         self._returned = frozenset(s.index for s in plan.outputs if isinstance(s, Argument))
@@ -53,6 +56,7 @@ class Executable:
         self._shared = _shared_results(plan)
         self._recordings = _Recordings()
         self._slots: OrderedDict[tuple[int, ...], _Slots] = OrderedDict()
+        device.executables.add(self)
 
     def __call__(self, values: Sequence[Any]) -> list[Buffer]:
         """Runs it, without waiting.
@@ -63,6 +67,18 @@ class Executable:
         Returns:
             The results' buffers; where an argument was donated, its own.
         """
+        return self._profiled(values) if active and self._plan.dispatches else self._run(values)
+
+    def _profiled(self, values: Sequence[Any]) -> list[Buffer]:
+        """Runs it, and has the active profiles know of it."""
+        timestamps = Timestamps(self._device, len(self._plan.dispatches) + 1)
+        began = time.perf_counter()
+        results = self._run(values, timestamps)
+        took = time.perf_counter() - began
+        note(Call(self.name, self._device, self._plan.dispatches, began, took, timestamps))
+        return results
+
+    def _run(self, values: Sequence[Any], timestamps: Timestamps | None = None) -> list[Buffer]:
         device = self._device
         with device.lock:
             device.check_open()
@@ -72,10 +88,11 @@ class Executable:
             if self._plan.dispatches or (slot and slot.kept):
                 addresses += [buffer.address for buffer in fresh]
                 recordings = slot.recordings if slot else self._recordings
-                recording = recordings.get(tuple(addresses))
+                recording = recordings.get(tuple(addresses)) if timestamps is None else None
                 if recording is None:
-                    recording = self._recorded(addresses, slot, values)
-                    recordings.add(tuple(addresses), recording)
+                    recording = self._recorded(addresses, slot, values, timestamps)
+                    if timestamps is None:
+                        recordings.add(tuple(addresses), recording)
                 done = device.submit(recording)
                 for staging in (*recording.staging, *([slot.staging] if slot else [])):
                     staging.value = done
@@ -85,31 +102,11 @@ class Executable:
                     values[k].value = done
             return self._results(values, fresh)
 
-    def profile(self, values: Sequence[Any]) -> list[tuple[str, float]]:
-        """How long each dispatch of one call takes on the device: (label, milliseconds).
-
-        The dispatches run one after another here; nothing is donated, and results are dropped.
-        """
-        device, avals = self._device, self._plan.arguments
-        with device.lock:
-            device.check_open()
-            copies = [
-                device.put(v) if isinstance(v, np.ndarray) else device.copy(v, a)
-                for v, a in zip(values, avals, strict=True)
-            ]
-            fresh = [device.heap.allocate(nbytes) for nbytes in self._fresh_bytes]
-            count = len(self._plan.dispatches) + 1
-            pool = device.create("QueryPool", new("VkQueryPoolCreateInfo", queryType=TIMESTAMP, queryCount=count))
-            recording = self._recorded([b.address for b in (*copies, *fresh)], None, timestamps=pool)
-            for _ in range(2):  # the driver may compile its kernels during the first
-                device.wait_for(device.submit(recording))
-            ticks = np.empty(count, np.uint64)
-            pointer, flags = ffi.cast("void*", ticks.ctypes.data), IN_64_BITS_WHEN_READY
-            result = lib.vkGetQueryPoolResults(device.handle, pool, 0, count, ticks.nbytes, pointer, 8, flags)
-            check(result, "vkGetQueryPoolResults")
-            device.destroy("QueryPool", pool)
-        times = np.diff(ticks).astype(np.float64) * device.physical.limits.timestampPeriod / 1e6
-        return [(d.label, float(t)) for d, t in zip(self._plan.dispatches, times, strict=True)]
+    def held(self) -> Held:
+        """What it holds of the device's memory."""
+        arena = self._arena.nbytes if self._arena else 0
+        uploads = sum(slots.nbytes for slots in self._slots.values())
+        return Held(self.name, arena, sum(constant.nbytes for constant in self._constants), uploads)
 
     # Arguments and results ----------------------------------------------------------------------------------
 
@@ -164,7 +161,7 @@ class Executable:
     # Recordings ---------------------------------------------------------------------------------------------
 
     def _recorded(
-        self, addresses: list[int], slot: "_Slot | None", values: Sequence[Any] = (), timestamps: Any = None
+        self, addresses: list[int], slot: "_Slot | None", values: Sequence[Any], timestamps: Timestamps | None
     ) -> Recording:
         """All dispatches, for arguments and results at these addresses."""
         device, dispatches = self._device, self._plan.dispatches
@@ -180,14 +177,13 @@ class Executable:
         if tables or slot:
             recording.barrier()
         if timestamps is not None:
-            recording.reset_timestamps(timestamps, len(dispatches) + 1)
-            recording.timestamp(timestamps, 0)
+            timestamps.begin(recording)
         for k, dispatch in enumerate(dispatches):
             if k and (dispatch.barrier or timestamps is not None):
                 recording.barrier()
             recording.dispatch(pipelines[k], places[k], dispatch.groups, dispatch.shader.bindings)
             if timestamps is not None:
-                recording.timestamp(timestamps, k + 1)
+                timestamps.note(recording)
         return recording.end()
 
     def _address(self, slot: Slot, addresses: list[int]) -> int:
@@ -282,8 +278,8 @@ class _Slot:
         passing = len(avals) - len(kept)
         self._passing_bytes = starts[passing]
         self.kept = {k: (starts[n], sizes[n]) for n, k in enumerate(avals) if n >= passing}
-        self.staging = device.host_heap.allocate(starts[-1])
-        self.buffer = device.heap.allocate(self._passing_bytes)
+        self.staging = device.host_heap.allocate(starts[-1], "an upload slot")
+        self.buffer = device.heap.allocate(self._passing_bytes, "an upload slot")
         self.addresses = {k: self.buffer.address + starts[n] for n, k in enumerate(avals) if n < passing}
         self._views = {
             k: self.staging.view(aval.dtype, aval.shape, start)
@@ -309,6 +305,11 @@ class _Slots:
     def __init__(self, device: VulkanDevice, avals: dict[int, Aval], kept: Set[int]) -> None:
         self._device = device
         self._pair = (_Slot(device, avals, kept), _Slot(device, avals, kept))
+
+    @property
+    def nbytes(self) -> int:
+        """On the device."""
+        return sum(slot.buffer.nbytes for slot in self._pair)
 
     def next(self) -> _Slot:
         """The slot that was used longest ago, once the device is done with it."""

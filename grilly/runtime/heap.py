@@ -3,6 +3,7 @@
 vkAllocateMemory with its VkBuffer takes 150 us, so a block holds many buffers and is kept when they are gone.
 """
 
+import gc
 import math
 from collections import deque
 from heapq import heappop, heappush
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DeviceMemoryError
+from .holders import exhausted
 from .space import Space
 from .vulkan import ENUM, check, ffi, lib, new
 
@@ -94,15 +96,15 @@ class Heap:
 
     def __init__(self, device: "VulkanDevice", block_bytes: int, host: bool) -> None:
         self._device, self._block_bytes, self._host = device, block_bytes, host
-        self._type = _memory_type(device, host)
+        self.memory_type = _memory_type(device, host)
         self._limit = device.physical.largest_allocation
         self.blocks: list[Block] = []
         self.retired: deque[tuple[int, Block, int, int]] = deque()
         # Free buffers by length, the lowest address first, so that a loop gets its old addresses back.
         self._spare: dict[int, list[tuple[int, Block, int]]] = {}
 
-    def allocate(self, nbytes: int) -> Buffer:
-        """A buffer of at least `nbytes`.
+    def allocate(self, nbytes: int, purpose: str = "an array") -> Buffer:
+        """A buffer of at least `nbytes`; `purpose` is for the error.
 
         Raises:
             DeviceMemoryError: There is no room.
@@ -113,7 +115,7 @@ class Heap:
         if spare := self._spare.get(length):
             _, block, offset = heappop(spare)
             return Buffer(self, block, offset, length)
-        return self._taken(length) or self._joined(length)
+        return self._taken(length) or self._joined(length, purpose)
 
     def _taken(self, length: int) -> Buffer | None:
         for block in self.blocks:
@@ -122,12 +124,12 @@ class Heap:
                 return Buffer(self, block, offset, length)
         return None
 
-    def _joined(self, length: int) -> Buffer:
+    def _joined(self, length: int, purpose: str) -> Buffer:
         """From what spare buffers leave free once joined with their neighbours, or from a new block."""
         self._join()
         found = self._taken(length)
         if found is None:
-            self.blocks.append(self._block(length))
+            self.blocks.append(self._block(length, purpose))
             found = self._taken(length)
         assert found is not None
         return found
@@ -158,7 +160,17 @@ class Heap:
         spare = sum(length * len(buffers) for length, buffers in self._spare.items())
         return sum(block.space.size - block.space.free for block in self.blocks) - spare
 
-    def _block(self, length: int) -> Block:
+    @property
+    def free(self) -> int:
+        """Bytes of blocks that are in no buffer."""
+        return sum(block.space.size for block in self.blocks) - self.used
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the longest free range."""
+        return max((block.space.largest for block in self.blocks), default=0)
+
+    def _block(self, length: int, purpose: str) -> Block:
         size = max(length, min(self._block_bytes, self._limit))
         if size > self._limit:
             raise DeviceMemoryError(
@@ -166,19 +178,18 @@ class Heap:
                 "for. Make the array smaller, for example by a smaller batch or fewer time steps."
             )
         try:
-            return Block(self._device, size, self._type, self._host)
+            return Block(self._device, size, self.memory_type, self._host)
         except DeviceMemoryError:
+            gc.collect()  # arrays in cycles: those of an exception that was caught, say
             self._device.trim()
-            return self._last_try(size)
+            return self._last_try(length, purpose)
 
-    def _last_try(self, size: int) -> Block:
+    def _last_try(self, length: int, purpose: str) -> Block:
+        """A block of just the size that is needed, now that all unused ones are gone."""
         try:
-            return Block(self._device, size, self._type, self._host)
+            return Block(self._device, length, self.memory_type, self._host)
         except DeviceMemoryError as error:
-            raise DeviceMemoryError(
-                f"{self._device.name} has no memory left: {size} bytes were asked for, {self.used} are in "
-                "use. Use a smaller batch or fewer time steps, or delete arrays that are no longer needed."
-            ) from error
+            raise DeviceMemoryError(exhausted(self._device, self, length, purpose)) from error
 
     def trim(self) -> None:
         """Gives blocks without any buffer back to the driver. Nothing may be running."""

@@ -1,18 +1,19 @@
 """The compiler from end to end: a function and its argument types in, a plan out. It opens no device."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from .costs import predicted
 from .emit import Emitted, emitted
 from .fit import fitted
 from .ir import Atom, Aval, Equation, Graph, Value
 from .loops import Loop, loop
 from .memory import Memory, barriers, planned, range_of
 from .partition import SAME_PLACE, Kernel, Partition, kind_of, partition
-from .plan import Dispatch, Plan, Slot
+from .plan import Dispatch, Plan
 from .recompute import recomputed
 from .simplify import simplify
 from .target import Target
@@ -103,11 +104,14 @@ def _plan(
         written |= {work.scratch} if isinstance(work, Loop) else set()
         ranges = {v: range_of(slots[v], v) for v in work.values if v in slots}
         accesses.append(({r for v, r in ranges.items() if v not in written}, {ranges[v] for v in written}))
-    dispatches = [
-        dispatch
-        for work, wait in zip(works, barriers(accesses), strict=True)
-        for dispatch in (work.dispatches(slots, wait) if isinstance(work, Loop) else [_dispatch(work, slots, wait)])
-    ]
+    dispatches: list[Dispatch] = []
+    for kernel, work, wait in zip(parts.kernels, works, barriers(accesses), strict=True):
+        if isinstance(work, Loop):
+            dispatches += work.dispatches(slots, wait)
+        else:
+            cost = predicted(graph, kernel, parts.stored, work.values)
+            places = tuple(slots[v] for v in work.values)
+            dispatches.append(Dispatch(work.shader, places, work.groups, wait, work.shader.name, cost))
     return Plan(
         arguments=tuple(value.aval for value in graph.inputs),
         results=tuple(atom.aval for atom in results),
@@ -117,7 +121,3 @@ def _plan(
         arena_bytes=memory.arena_bytes,
         dispatches=tuple(dispatches),
     )
-
-
-def _dispatch(work: Emitted, slots: Mapping[Value, Slot], wait: bool) -> Dispatch:
-    return Dispatch(work.shader, tuple(slots[v] for v in work.values), work.groups, wait, work.shader.name)

@@ -6,7 +6,7 @@ To use a further feature or extension, add its name to FEATURES.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from .target import Target
 from .vulkan import ENUM, NULL, enumerated, ffi, lib, new, version
@@ -32,6 +32,13 @@ PUSHED = 32  # descriptors that every driver with that extension takes at once
 REQUIRED = ("bufferDeviceAddress", "timelineSemaphore")
 LLVMPIPE = ENUM.VkDriverId["VK_DRIVER_ID_MESA_LLVMPIPE"]
 COMPUTE, DEVICE_LOCAL = 2, 1
+
+
+class Budget(NamedTuple):
+    """Bytes of a heap that this process uses, and the most that it may use."""
+
+    used: int
+    most: int
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,15 @@ class PhysicalDevice:
         memory = self._memory
         heaps = memory.memoryHeaps[0 : memory.memoryHeapCount]
         return max((heap.size for heap in heaps if heap.flags & DEVICE_LOCAL), default=0)
+
+    def budget(self, memory_type: int) -> Budget | None:
+        """What the driver says of the heap of a memory type now; None where it says nothing (VK_EXT_memory_budget)."""
+        if "VK_EXT_memory_budget" not in self._extensions:
+            return None
+        told = new("VkPhysicalDeviceMemoryBudgetPropertiesEXT")
+        lib.vkGetPhysicalDeviceMemoryProperties2(self.handle, new("VkPhysicalDeviceMemoryProperties2", pNext=told))
+        heap = self.memory_types[memory_type].heapIndex
+        return Budget(told.heapUsage[heap], told.heapBudget[heap])
 
     @cached_property
     def _memory(self) -> Any:

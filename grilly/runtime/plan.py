@@ -69,6 +69,23 @@ Slot = Argument | Output | Constant | Arena
 
 
 @dataclass(frozen=True)
+class Work:
+    """What the compiler predicts of a dispatch, and where the user asked for it; for people.
+
+    Attributes:
+        nbytes: Bytes of the buffers that it reads and writes, each counted once.
+        operations: Arithmetic operations: one an element, two for each multiplication of a matrix product.
+        layer: The layer, by `jax.named_scope`; empty where there is none.
+        line: The user's line, as `model.py:41 (forward)`; empty where it is none of theirs.
+    """
+
+    nbytes: int = 0
+    operations: int = 0
+    layer: str = ""
+    line: str = ""
+
+
+@dataclass(frozen=True)
 class Dispatch:
     """One run of a shader over `groups` workgroups; `barrier` says whether it waits for those before it."""
 
@@ -76,7 +93,8 @@ class Dispatch:
     slots: tuple[Slot, ...]
     groups: tuple[int, int, int]
     barrier: bool
-    label: str  # for people: kernel kind, shape, layer
+    label: str  # for people: kernel kind and shape
+    work: Work = Work()
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,11 @@ class Space:
         return self._ends.get(0) == self.size
 
     @property
+    def largest(self) -> int:
+        """Bytes that can be taken at once."""
+        return self._by_size[-1][0] if self._by_size else 0
+
+    @property
     def free(self) -> int:
         """Bytes not taken."""
         return sum(length for length, _ in self._by_size)
@@ -56,3 +61,11 @@ class Space:
         del self._starts[end]
         del self._by_size[bisect_left(self._by_size, (end - start, start))]
         return end
+
+
+def sized(nbytes: int) -> str:
+    """A number of bytes for people: `12 bytes`, `1.5 MiB`."""
+    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if nbytes >= 1 << power:
+            return f"{nbytes / (1 << power):.1f} {unit}"
+    return f"{nbytes} bytes"

@@ -79,16 +79,26 @@ def is_tracing() -> bool:
     return jex.get_opaque_trace_state() != _UNTRACED
 
 
-def locate(source: Sequence[Any]) -> str:
-    """Where the user wrote an equation: `model.py:41 (forward), layer "readout"`.
+def line_of(source: Sequence[Any]) -> str:
+    """The user's line that an equation comes from: `model.py:41 (forward)`; empty where it is none of theirs.
 
     Args:
         source: What JAX knows of the calls that it is in, the outermost first, and of the equation itself.
     """
     lines = [line for info in source if (line := source_info_util.summarize(info))]
+    return lines[-1] if lines else ""
+
+
+def layer_of(source: Sequence[Any]) -> str:
+    """The layer that an equation belongs to, by `jax.named_scope`: `readout`, or `0.1` for one inside another."""
     scopes = [scope for info in source if (scope := str(info.name_stack))]
-    layer = _TRANSFORMATION.sub("", "/".join(scopes)).replace("/", ".")
-    return (lines[-1] if lines else "inside grilly") + (f', layer "{layer}"' if layer else "")
+    return _TRANSFORMATION.sub("", "/".join(scopes)).replace("/", ".")
+
+
+def locate(source: Sequence[Any]) -> str:
+    """Where the user wrote an equation: `model.py:41 (forward), layer "readout"`."""
+    layer = layer_of(source)
+    return (line_of(source) or "inside grilly") + (f', layer "{layer}"' if layer else "")
 
 
 def unsupported(eqn: Equation, why: str = "") -> UnsupportedPrimitiveError:

@@ -118,10 +118,12 @@ def test_a_place_that_cannot_be_written_to(tmp_path, capsys):
 
 def test_a_device_that_is_not_there(tmp_path, capsys):
     assert run("train", "--device", "quantum", "--out", tmp_path / "run") == 2
-    found = [f"vulkan:{device.index} ({device.name})" for device in devices() if device.index is not None]
+    found = [
+        f"vulkan:{device.index} ({device.name}, {device.kind})" for device in devices() if device.index is not None
+    ]
     assert capsys.readouterr().err == (
         f"grilly: there is no device 'quantum'. There are: {', '.join(['cpu', *found])}. "
-        "Give one of these, or a part of a name.\n"
+        "Give one of these, a kind, or a part of a name.\n"
     )
     assert not (tmp_path / "run").exists()
 

@@ -162,18 +162,6 @@ def test_an_executable_takes_its_memory_with_it(device):
     assert (device.heap.used, device.host_heap.used) == (used, host)
 
 
-def test_a_profile_names_every_dispatch_and_changes_nothing(device):
-    executable, state = Executable(device, UPDATE), device.put(A)
-    chain = Executable(device, CHAIN)
-
-    times = chain.profile([A, B])
-    executable.profile([state, B])
-
-    assert [label for label, _ in times] == ["affine", "affine"]
-    assert all(0 <= ms < 1000 for _, ms in times)
-    np.testing.assert_array_equal(device.get(state, FLOATS), A)
-
-
 def test_threads_may_call_at_the_same_time(device):
     executable = Executable(device, CHAIN)
     wrong = []

@@ -10,9 +10,7 @@ import pytest
 from jax import numpy as jnp
 
 import grilly
-from grilly.config import Config
 from grilly.errors import DataError, DeviceError, ParameterError, ShapeError
-from grilly.runtime import compile
 
 W = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -186,26 +184,6 @@ def test_results_stay_on_the_device_until_looked_at(device):
     assert device.submits == before + 3
     np.testing.assert_array_equal(y, W + 4)
     assert device.submits == before + 4
-
-
-def test_a_profile_has_a_row_for_each_dispatch_and_donates_nothing(jit):
-    update = jit(lambda v, x: v + x, donate_argnums=0)
-    v = grilly.put(W, jit.keywords["device"])
-
-    rows = update.profile(v, 1.0)
-
-    assert len(rows) == (1 if jit.keywords["device"] == "cpu" else len(update.lower(v, 1.0).plan.dispatches))
-    assert all(ms >= 0 for _, ms in rows)
-    np.testing.assert_array_equal(v, W)
-
-
-def test_debugging_prints_the_stages(capsys, monkeypatch):
-    monkeypatch.setattr(compile, "config", Config(debug=frozenset({"jaxpr", "kernels", "spirv", "plan", "time"})))
-
-    grilly.jit(lambda x: x + 1, device="vulkan")(W)
-
-    said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith(" ")]
-    assert said == [f"grilly.jit(<lambda>): {stage}" for stage in ("jaxpr", "kernels", "spirv", "plan", "time")]
 
 
 def test_a_static_value_without_a_hash_is_an_error(jit):
