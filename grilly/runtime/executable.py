@@ -16,6 +16,7 @@ from .device import MIB, VulkanDevice
 from .heap import ALIGNMENT, Buffer
 from .ir import Aval
 from .plan import Arena, Argument, Constant, Dispatch, Output, Plan, Slot
+from .script import Part, Writer, dispatches, staging_of, submit
 from .vulkan import check, ffi, lib, new
 
 RECORDINGS = 16  # kept for each executable; a loop needs two
@@ -67,15 +68,15 @@ class Executable:
             device.collect()
             values, addresses, slot = self._placed(list(values))
             fresh = [device.heap.allocate(nbytes) for nbytes in self._fresh_bytes]
-            if self._plan.dispatches or (slot and slot.kept):
+            if self._plan.work or (slot and slot.kept):
                 addresses += [buffer.address for buffer in fresh]
                 recordings = slot.recordings if slot else self._recordings
-                recording = recordings.get(tuple(addresses))
-                if recording is None:
-                    recording = self._recorded(addresses, slot, values)
-                    recordings.add(tuple(addresses), recording)
-                done = device.submit(recording)
-                for staging in (*recording.staging, *([slot.staging] if slot else [])):
+                parts = recordings.get(tuple(addresses))
+                if parts is None:
+                    parts = self._recorded(addresses, slot, values)
+                    recordings.add(tuple(addresses), parts)
+                done = submit(device, parts)
+                for staging in (*staging_of(parts), *([slot.staging] if slot else [])):
                     staging.value = done
                 for buffer in fresh:
                     buffer.value = done
@@ -86,7 +87,8 @@ class Executable:
     def profile(self, values: Sequence[Any]) -> list[tuple[str, float]]:
         """How long each dispatch of one call takes on the device: (label, milliseconds).
 
-        The dispatches run one after another here; nothing is donated, and results are dropped.
+        The dispatches run one after another here, those of a loop that the host ends once; nothing is donated, and
+        results are dropped.
         """
         device, avals = self._device, self._plan.arguments
         with device.lock:
@@ -98,7 +100,7 @@ class Executable:
             fresh = [device.heap.allocate(nbytes) for nbytes in self._fresh_bytes]
             count = len(self._plan.dispatches) + 1
             pool = device.create("QueryPool", new("VkQueryPoolCreateInfo", queryType=TIMESTAMP, queryCount=count))
-            recording = self._recorded([b.address for b in (*copies, *fresh)], None, timestamps=pool)
+            recording = self._timed([b.address for b in (*copies, *fresh)], pool)
             for _ in range(2):  # the driver may compile its kernels during the first
                 device.wait_for(device.submit(recording))
             ticks = np.empty(count, np.uint64)
@@ -165,32 +167,43 @@ class Executable:
 
     # Recordings ---------------------------------------------------------------------------------------------
 
-    def _recorded(
-        self, addresses: list[int], slot: "_Slot | None", values: Sequence[Any] = (), timestamps: Any = None
-    ) -> Recording:
-        """All dispatches, for arguments and results at these addresses."""
-        device, dispatches = self._device, self._plan.dispatches
+    def _recorded(self, addresses: list[int], slot: "_Slot | None", values: Sequence[Any]) -> list[Part]:
+        """All work, for arguments and results at these addresses. The first part is a recording."""
+        recording, places = self._begun(list(dispatches(self._plan.work)), addresses, slot, values)
+        writer = Writer(self._device, recording, self._arena, iter(places), self._empty)
+        writer.write(self._plan.work)
+        return writer.done()
+
+    def _timed(self, addresses: list[int], timestamps: Any) -> Recording:
+        """Every dispatch once, and a timestamp before and after each."""
+        recording, places = self._begun(self._plan.dispatches, addresses)
+        recording.reset_timestamps(timestamps, len(places) + 1)
+        recording.timestamp(timestamps, 0)
+        for k, dispatch in enumerate(self._plan.dispatches):
+            recording.barrier()
+            recording.dispatch(self._device.pipeline(dispatch.shader), places[k], dispatch.groups)
+            recording.timestamp(timestamps, k + 1)
+        return recording.end()
+
+    def _begun(
+        self, dispatches: Sequence[Dispatch], addresses: list[int], slot: "_Slot | None" = None, values: Any = ()
+    ) -> tuple[Recording, list[list[int]]]:
+        """A recording that begins with what the dispatches need in memory; and the addresses that each gets."""
         places = [[self._address(s, addresses) for s in dispatch.slots] for dispatch in dispatches]
-        pipelines = [device.pipeline(dispatch.shader) for dispatch in dispatches]
-        tables = _tables(device, dispatches, places)
-        recording = Recording(device)
-        recording.kept += [self._constants, self._arena]
+        tables = _tables(self._device, dispatches, places)
+        recording = self._empty()
         if tables:
             tables.upload(recording)
         if slot:
             slot.upload(recording, values)
         if tables or slot:
             recording.barrier()
-        if timestamps is not None:
-            recording.reset_timestamps(timestamps, len(dispatches) + 1)
-            recording.timestamp(timestamps, 0)
-        for k, dispatch in enumerate(dispatches):
-            if k and (dispatch.barrier or timestamps is not None):
-                recording.barrier()
-            recording.dispatch(pipelines[k], places[k], dispatch.groups)
-            if timestamps is not None:
-                recording.timestamp(timestamps, k + 1)
-        return recording.end()
+        return recording, places
+
+    def _empty(self) -> Recording:
+        recording = Recording(self._device)
+        recording.kept += [self._constants, self._arena]
+        return recording
 
     def _address(self, slot: Slot, addresses: list[int]) -> int:
         match slot:
@@ -247,16 +260,16 @@ class _Recordings:
     """The recordings used last, by their addresses."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[int, ...], Recording] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, ...], list[Part]] = OrderedDict()
 
-    def get(self, addresses: tuple[int, ...]) -> Recording | None:
-        recording = self._kept.get(addresses)
-        if recording is not None:
+    def get(self, addresses: tuple[int, ...]) -> list[Part] | None:
+        parts = self._kept.get(addresses)
+        if parts is not None:
             self._kept.move_to_end(addresses)
-        return recording
+        return parts
 
-    def add(self, addresses: tuple[int, ...], recording: Recording) -> None:
-        self._kept[addresses] = recording
+    def add(self, addresses: tuple[int, ...], parts: list[Part]) -> None:
+        self._kept[addresses] = parts
         if len(self._kept) > RECORDINGS:
             self._kept.popitem(last=False)
 

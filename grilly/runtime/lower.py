@@ -8,11 +8,12 @@ import numpy as np
 
 from .emit import Emitted, emitted
 from .ir import Atom, Aval, Equation, Graph, Value
-from .loops import Loop, loop
+from .loops import Loop, behind_reshapes, loop
 from .memory import Memory, barriers, planned, range_of
-from .partition import SAME_PLACE, Kernel, Partition, kind_of, partition
+from .partition import Kernel, Partition, kind_of, partition
 from .plan import Dispatch, Plan, Slot
 from .recompute import recomputed
+from .repeats import While, repeated
 from .simplify import simplify
 from .target import Target
 from .trace import trace
@@ -48,21 +49,22 @@ def lower(
 
 
 def lowered(simple: Graph, donated: frozenset[int], target: Target) -> Lowered:
-    """Compiles a graph. The body of a scan that is a loop is compiled by itself, like any other graph."""
+    """Compiles a graph. The body of a scan or a while that is a loop is compiled by itself, like any other graph."""
     graph = with_buffers(recomputed(simple, target))
     parts = partition(graph, target)
     works = [_work(graph, parts, kernel, target) for kernel in parts.kernels]
-    scratch = {work.scratch: k for k, work in enumerate(works) if isinstance(work, Loop)}
+    scratch = {work.scratch: k for k, work in enumerate(works) if not isinstance(work, Emitted)}
     memory = planned(graph, parts.kernels, parts.stored, donated, scratch)
     return Lowered(graph, parts, _plan(graph, parts, memory, works, donated, simple.outputs))
 
 
-def _work(graph: Graph, parts: Partition, kernel: Kernel, target: Target) -> Emitted | Loop:
-    """What a kernel of the partition becomes: a shader, or the plan of a loop's step."""
+def _work(graph: Graph, parts: Partition, kernel: Kernel, target: Target) -> Emitted | Loop | While:
+    """What a kernel of the partition becomes: a shader, or the plans of a loop."""
     task = kernel.tasks[0]
     if task.kind != "loop":
         return emitted(graph, kernel, parts.stored, target)
-    return loop(task.anchors[0], lambda body: lowered(body, frozenset(), target).plan)
+    make = loop if task.anchors[0].primitive == "scan" else repeated
+    return make(task.anchors[0], lambda body: lowered(body, frozenset(), target).plan)
 
 
 def with_buffers(graph: Graph) -> Graph:
@@ -72,8 +74,7 @@ def with_buffers(graph: Graph) -> Graph:
     equations: list[Equation] = []
 
     def with_buffer(atom: Atom) -> Value:
-        while isinstance(atom, Value) and (eqn := graph.producer.get(atom)) and eqn.primitive in SAME_PLACE:
-            atom = eqn.inputs[0]
+        atom = behind_reshapes(graph, atom)
         if isinstance(atom, Value):
             return atom
         value = Value(atom.aval)
@@ -91,7 +92,7 @@ def _plan(
     graph: Graph,
     parts: Partition,
     memory: Memory,
-    works: Sequence[Emitted | Loop],
+    works: Sequence[Emitted | Loop | While],
     donated: frozenset[int],
     results: Sequence[Atom],
 ) -> Plan:
@@ -99,13 +100,13 @@ def _plan(
     accesses = []
     for kernel, work in zip(parts.kernels, works, strict=True):
         written = {root for task in kernel.tasks for root in task.roots}
-        written |= {work.scratch} if isinstance(work, Loop) else set()
+        written |= set() if isinstance(work, Emitted) else {work.scratch}
         ranges = {v: range_of(slots[v], v) for v in work.values if v in slots}
         accesses.append(({r for v, r in ranges.items() if v not in written}, {ranges[v] for v in written}))
-    dispatches = [
-        dispatch
+    items = [
+        item
         for work, wait in zip(works, barriers(accesses), strict=True)
-        for dispatch in (work.dispatches(slots, wait) if isinstance(work, Loop) else [_dispatch(work, slots, wait)])
+        for item in ([_dispatch(work, slots, wait)] if isinstance(work, Emitted) else work.work(slots, wait))
     ]
     return Plan(
         arguments=tuple(value.aval for value in graph.inputs),
@@ -114,7 +115,7 @@ def _plan(
         donated=donated,
         constants=tuple(np.asarray(array) for array in graph.constants.values()),
         arena_bytes=memory.arena_bytes,
-        dispatches=tuple(dispatches),
+        work=tuple(items),
     )
 
 

@@ -1,12 +1,11 @@
 """Rewrites a graph into an equal one that needs fewer kernels. Each pass takes a graph and returns a graph."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from .hoist import hoisted
-from .ir import Atom, Equation, Graph, Literal, ScanParams, Value
+from .ir import Atom, Equation, Graph, Literal, ScanParams, Value, with_body
 from .rewrite import Editor, common, live
 from .scans import sums_after_time, sums_over_time
 from .split import split
@@ -25,10 +24,7 @@ def rewritten(graph: Graph) -> Graph:
     """Equations in their simplest form: see REWRITES. Bodies of scans too."""
     editor = Editor(graph)
     for eqn in graph.equations:
-        if eqn.primitive == "scan":
-            scan: ScanParams = eqn.params["scan"]
-            body = live(common(rewritten(scan.body)))
-            eqn = replace(eqn, params={"scan": replace(scan, body=body)})
+        eqn = with_body(eqn, lambda body: live(common(rewritten(body))))
         results = REWRITES[eqn.primitive](editor, eqn) if eqn.primitive in REWRITES else None
         if results is None:
             editor.keep(eqn)
