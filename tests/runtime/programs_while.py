@@ -133,6 +133,18 @@ WHILES = {
     "halves": Program(
         each(lambda x: lax.while_loop(lambda c: c < 3, lambda c: c * F16(1.5), x)), (((33,), F16),), 1, low=0.1
     ),
+    "incomplete_gamma": Program(
+        lambda a, x: (lax.igamma(a, x), lax.igammac(a, x)), ((33,), (33,)), 1, 1e-5, low=0.01, high=9.0
+    ),
+    "incomplete_gamma_gradient": Program(
+        lambda a, x: jax.grad(lambda a, x: jnp.sin(lax.igamma(a, x)).sum(), (0, 1))(a, x),
+        ((33,), (33,)),
+        1,
+        1e-5,
+        low=0.1,
+        high=9.0,
+    ),
+    "incomplete_beta": Program(lax.betainc, ((33,), (33,), (33,)), 1, 1e-5, low=0.01, high=1.0),
     # Ended by the host
     "newton_until_all": Program(roots, ((33,),), 4, low=0.1),
     "power_iteration": Program(power, ((5, 5),), 7, 1e-5),
