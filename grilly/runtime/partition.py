@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from .ir import Atom, Equation, Graph, ScanParams, Value
 from .kernels import elementwise, reduction, scan
 from .kernels.gather import COMPUTED, keeps_place
-from .kernels.pull import REPEATING, RULES
+from .kernels.pull import JOINT, REPEATING, RULES
 from .kernels.task import SMALL, Task
 from .target import Target
 from .trace import unsupported
@@ -74,7 +74,7 @@ class _Storage:
             if self._computed(atom):
                 self.stored.setdefault(atom)  # type: ignore[arg-type]
         for eqn in self.graph.equations:
-            if self.kinds[eqn] or eqn.primitive == "while":
+            if self.kinds[eqn] or eqn.primitive in JOINT:
                 self.stored.update(dict.fromkeys(eqn.outputs))
         for eqn in self.graph.equations:
             self._store_operands(eqn)

@@ -1,14 +1,14 @@
-"""Whiles that work on each element by itself: an invocation goes on with its own for as long as that one will.
+"""Whiles and scans that are no kernel: what they give is computed wherever it is needed, in steps of others, too.
 
-No kernel of their own: a loop in registers, wherever its results are needed, a step of a scan or of another while
-included.
+A while that works on each element by itself is a loop in registers: an invocation goes on with its own for as long as
+that one will. Of a scan without a carry, each step is on its own: there is no loop at all.
 """
 
 from collections.abc import Mapping
 
 from ..builder import Ref
 from ..indexing import Place
-from ..ir import Equation, Value, WhileParams
+from ..ir import Equation, ScanParams, Value, WhileParams
 from ..rewrite import live_while
 from .pull import JOINT, Pull, Source
 
@@ -24,6 +24,22 @@ def repeated(pull: Pull, eqn: Equation, wanted: Value, place: Place) -> Mapping[
     loop = _Loop(pull, eqn, place)
     last = pull.b.repeat([pull.own(atom, place) for atom in eqn.inputs[consts:]], loop.going, loop.step)
     return {value: ref for value, ref in zip(eqn.outputs, last, strict=True) if value in alike}
+
+
+def alone(pull: Pull, eqn: Equation, wanted: Value, place: Place) -> Mapping[Value, Ref]:
+    """What a scan without a carry puts out, at the step and the element that `place` names."""
+    scan: ScanParams = eqn.params["scan"]
+    t, *rest = place.coordinates()
+    sources: dict[Value, Source] = {}
+    for k, (value, operand) in enumerate(zip(scan.body.inputs, eqn.inputs, strict=True)):
+        if k < scan.consts:
+            sources[value] = lambda place, operand=operand: pull.at(operand, place)
+        else:
+            sources[value] = lambda place, operand=operand: pull.at(
+                operand, place.at(operand.shape, [t, *place.coordinates()])
+            )
+    atom = scan.body.outputs[eqn.outputs.index(wanted)]
+    return {wanted: Pull(pull.b, scan.body.producer, sources).at(atom, place.at(atom.shape, rest))}
 
 
 class _Loop:
@@ -48,4 +64,4 @@ class _Loop:
         return [self.inside.own(atom, self.place) for atom in self.params.body.outputs[:-1]]
 
 
-JOINT["while"] = repeated
+JOINT.update({"while": repeated, "scan": alone})

@@ -51,7 +51,10 @@ def is_pointwise(scan: ScanParams, own: frozenset[int] = frozenset()) -> bool:
 def kind_of(eqn: Equation) -> str | None:
     """The kind of kernel that a scan or a while needs: None for loops in the registers of any kernel."""
     if "scan" in eqn.params:
-        return "scan" if is_pointwise(eqn.params["scan"]) else "loop"
+        scan: ScanParams = eqn.params["scan"]
+        if not scan.carries and all(_in_registers(inner, set()) for inner in scan.body.equations):
+            return None
+        return "scan" if is_pointwise(scan) else "loop"
     return None if is_pointwise_while(eqn.params["while"]) else "loop"
 
 
@@ -100,6 +103,8 @@ def _in_registers(eqn: Equation, carried: set[Value]) -> bool:
         params: WhileParams = eqn.params["while"]
         own = (k for k, atom in enumerate(eqn.inputs[: params.consts]) if atom in carried and atom.size > 1)
         return is_pointwise_while(params, frozenset(own))
+    if "scan" in eqn.params:
+        return kind_of(eqn) is None
     return eqn.primitive in elementwise.rules or eqn.primitive in RULES
 
 
