@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from .apart import taken_apart
 from .hoist import hoisted
 from .ir import Atom, Equation, Graph, Literal, ScanParams, Value, with_body
 from .rewrite import Editor, common, live
@@ -17,7 +18,7 @@ def simplify(graph: Graph) -> Graph:
     """All passes, in order."""
     graph = live(common(rewritten(hoisted(graph))))
     graph = live(sums_after_time(sums_over_time(graph)))
-    return live(common(rewritten(graph)))
+    return live(common(rewritten(taken_apart(graph))))
 
 
 def rewritten(graph: Graph) -> Graph:

@@ -15,6 +15,7 @@ from ..ir import Atom, Chunks, Equation, ScanParams, Value, WhileParams
 from . import elementwise
 from .gather import COMPUTED, keeps_place
 from .map import store_roots
+from .places import reads_own_element
 from .pull import RULES
 from .steps import Operands, Steps
 from .task import WORKGROUP, Context, Task, groups_for
@@ -45,7 +46,12 @@ def is_pointwise(scan: ScanParams, own: frozenset[int] = frozenset()) -> bool:
     if any(value.size not in (1, size) for value in carries):
         return False
     carried = _of_carries(scan, carries)
-    return all(_keeps_place(scan, atom, carried, set()) for atom in scan.body.outputs)
+    if all(_keeps_place(scan, atom, carried, set()) for atom in scan.body.outputs):
+        return True
+    if not all(_in_registers(eqn, carried) for eqn in scan.body.equations):
+        return False
+    others = [value for value in scan.body.inputs if value not in carries]
+    return reads_own_element(scan.body.producer, scan.body.outputs, carries, others, domain(scan))
 
 
 def kind_of(eqn: Equation) -> str | None:
