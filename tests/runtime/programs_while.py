@@ -94,6 +94,43 @@ def passing(x, w):
     )
 
 
+def constant_carry(a):
+    """What is carried as it is, is not copied from turn to turn."""
+    return lax.while_loop(lambda c: jnp.abs(c[0]).sum() > 9, lambda c: (c[0] @ c[1] * 0.1, c[1], c[2]), (a, a, 1.5))
+
+
+def until(key, least):
+    """Draws until one is large."""
+
+    def draw(carry):
+        key, more = jax.random.split(carry[0])
+        return key, jax.random.uniform(more)
+
+    return lax.while_loop(lambda carry: carry[1] < least, draw, (key, F32(0)))[1]
+
+
+def drawn(data):
+    keys = jax.random.split(jax.random.wrap_key_data(data), (3, 5))
+    one, both = until(keys[0, 0], 0.5), each(each(lambda key: until(key, 0.7)))(keys)
+    return one, both, lax.map(lambda key: until(key, 0.6), keys[0])
+
+
+def noisy(x, data):
+    """A key in the carry of a scan."""
+
+    def step(carry, x):
+        v, key = carry
+        key, more = jax.random.split(key)
+        v = v / 2 + x + jax.random.uniform(more, x.shape)
+        return (v, key), v
+
+    return lax.scan(step, (x[0], jax.random.wrap_key_data(data)), x)[1]
+
+
+def mapped(x):
+    return lax.map(lambda x: (x * 2, x[::-1].T, 3.0, collatz(x[0, 0].astype(I32) ** 2 + 1)), x)
+
+
 def passing_scan(x, w):
     return lax.scan(
         lambda c, x: ((c[1].reshape(2, 3), c[0].reshape(3, 2) + jnp.cumsum(x)[0]), x @ w), (x[0], x[0].T), x
@@ -145,9 +182,13 @@ WHILES = {
         high=9.0,
     ),
     "incomplete_beta": Program(lax.betainc, ((33,), (33,), (33,)), 1, 1e-5, low=0.01, high=1.0),
+    "draw_until": Program(drawn, (((2,), np.uint32),), 1),
+    "noise_in_a_scan": Program(noisy, ((5, 7), ((2,), np.uint32)), 1),
+    "scan_without_a_carry": Program(mapped, ((5, 2, 3),), 1),
     # Ended by the host
     "newton_until_all": Program(roots, ((33,),), 4, low=0.1),
     "power_iteration": Program(power, ((5, 5),), 7, 1e-5),
+    "constant_carry": Program(constant_carry, ((5, 5),), 5, 1e-5),
     "no_turn": Program(lambda a: shrunk(a, a, 1e9), ((5, 5),), 4),
     "one_turn": Program(lambda a: power(a, 1), ((5, 5),), 7, 1e-6),
     "no_elements": Program(lambda a: lax.while_loop(lambda c: c.sum() > 0, jnp.cumsum, a), ((0,),), 4),
