@@ -1,11 +1,12 @@
 """The regularized incomplete beta function, in float32: a continued fraction, on the side where it converges fast.
 
-What stands before the fraction is written with `phi` and `stirling`, as in `incomplete_gamma`: large parameters cost
-little accuracy. Errors are within 2e-4 of the result, nearly all within 3e-5, down to where it is below 1e-30.
+What stands before the fraction is written with `phi` and `stirling`, as in `incomplete_gamma`, and the fraction in the
+form of DiDonato and Morris, so that large parameters cost little accuracy. Errors are within 1e-5 of the result where it is
+above 1e-30, but for one in a hundred: as the complement of a number near 1, it may be off by 2 ** -24 of that number.
 
 References:
-    NIST Digital Library of Mathematical Functions, 8.17.22 and 8.17.23: the fraction.
-    I. J. Thompson, A. R. Barnett, "Coulomb and Bessel functions of complex arguments and order" (1986): its evaluation.
+    A. R. DiDonato, A. H. Morris, "Significant digit computation of the incomplete beta function ratios" (1992).
+    I. J. Thompson, A. R. Barnett, "Coulomb and Bessel functions of complex arguments and order" (1986).
 """
 
 from collections.abc import Callable
@@ -18,8 +19,16 @@ from .incomplete_gamma import EPSILON, STEPS, phi, stirling
 from .numeric import each, in_float32
 
 
-def _fraction(a: jax.Array, b: jax.Array, x: jax.Array) -> jax.Array:
-    """The continued fraction 1 / (1 + d1 / (1 + d2 / ...))."""
+def _fraction(a: jax.Array, b: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
+    """The continued fraction that x^a y^b / B(a, b) is divided by, where y is 1 - x."""
+
+    def upper(m: jax.Array) -> jax.Array:
+        ratio = x / (a + 2.0 * m - 1.0)
+        return (a + m - 1.0) * ratio * (a + b + m - 1.0) * ratio * m * (b - m)
+
+    def lower(m: jax.Array) -> jax.Array:
+        first = m + m * (b - m) * x / (a + 2.0 * m - 1.0)
+        return first + (a + m) * (((a * y - b * x) + 1.0) + m * (2.0 - x)) / (a + 2.0 * m + 1.0)
 
     def going(carry: tuple[jax.Array, ...]) -> jax.Array:
         m, change = carry[0], carry[-1]
@@ -27,16 +36,13 @@ def _fraction(a: jax.Array, b: jax.Array, x: jax.Array) -> jax.Array:
 
     def step(carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         m, c, d, value, _ = carry
-        even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0))
-        c, d = 1.0 + even / c, 1.0 / (1.0 + even * d)
-        first = c * d
-        c, d = 1.0 + odd / c, 1.0 / (1.0 + odd * d)
-        return m + 1.0, c, d, value * (first * c * d), c * d
+        over, under = upper(m), lower(m)
+        c, d = under + over / c, 1.0 / (under + over * d)
+        return m + 1.0, c, d, value * (c * d), c * d
 
-    one = jnp.float32(1)
-    start = 1.0 / (1.0 - (a + b) * x / (a + 1.0))
-    return lax.while_loop(going, step, (one, one, start, start, one * 0.0))[3]
+    first = a * ((a * y - b * x) + 1.0) / (a + 1.0)
+    one, zero = jnp.float32(1), jnp.float32(0)
+    return lax.while_loop(going, step, (one, first, zero, first, zero))[3]
 
 
 def regularized_incomplete_beta(a: jax.Array, b: jax.Array, x: jax.Array) -> jax.Array:
@@ -50,8 +56,10 @@ def regularized_incomplete_beta(a: jax.Array, b: jax.Array, x: jax.Array) -> jax
     p, q = jnp.where(direct, a, b), jnp.where(direct, b, a)
     left, right = jnp.where(direct, x, 1.0 - x), jnp.where(direct, 1.0 - x, x)
     total = p + q
-    exponent = stirling(total) - stirling(p) - stirling(q) - p * phi(total * left, p) - q * phi(total * right, q)
-    value = q / total * jnp.exp(exponent) * _fraction(p, q, left)
+    off = q * left - p * right
+    far = p * phi(off / p, total * left / p) + q * phi(-off / q, total * right / q)
+    density = jnp.exp(stirling(total) - stirling(p) - stirling(q) - far)
+    value = density * (q / total) * (p / _fraction(p, q, left, right))
     value = jnp.where(direct, value, 1.0 - value)
     return jnp.where(inside, jnp.where(low, 0.0, jnp.where(high, 1.0, value)), jnp.nan)
 

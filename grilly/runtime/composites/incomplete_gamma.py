@@ -32,16 +32,18 @@ SECOND += (-1.85185185e-3,)
 THIRD = (-8.6199e-4, 7.7160494e-4, 0.0, -2.68132716e-3, 4.13359788e-3)
 
 
-def phi(x: jax.Array, a: jax.Array) -> jax.Array:
-    """`r - 1 - log(r)` of the ratio r = x / a, exact where r is near 1."""
-    d = (x - a) / a
+def phi(d: jax.Array, ratio: jax.Array) -> jax.Array:
+    """`d - log(ratio)`, where d is the ratio less 1: accurate where that is small, too."""
     near = jnp.abs(d) < 0.5
     s = jnp.where(near, d, 0.0) / (2.0 + jnp.where(near, d, 0.0))
     square = s * s
     odd = polynomial(square, 1 / 15, 1 / 13, 1 / 11, 1 / 9, 1 / 7, 1 / 5, 1 / 3)
     close = s * jnp.where(near, d, 0.0) - 2.0 * s * square * odd
-    ratio = jnp.minimum(jnp.where(near, 1.0, x / a), 1e38)
-    return jnp.where(near, close, d - jnp.log(ratio))
+    return jnp.where(near, close, d - jnp.log(jnp.minimum(jnp.where(near, 1.0, ratio), 1e38)))
+
+
+def _phi(x: jax.Array, a: jax.Array) -> jax.Array:
+    return phi((x - a) / a, x / a)
 
 
 def _correction(a: jax.Array) -> jax.Array:
@@ -60,7 +62,7 @@ def stirling(a: jax.Array) -> jax.Array:
 
 def _density(a: jax.Array, x: jax.Array) -> jax.Array:
     """x^a exp(-x) / Gamma(a + 1)."""
-    return jnp.exp(-a * phi(x, a) - stirling(a))
+    return jnp.exp(-a * _phi(x, a) - stirling(a))
 
 
 def _series(a: jax.Array, x: jax.Array, wanted: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -135,7 +137,7 @@ def _temme_series(a: jax.Array, eta: jax.Array) -> jax.Array:
 
 def _temme(a: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """P and Q by Temme's expansion."""
-    half = phi(x, a)
+    half = _phi(x, a)
     eta = jnp.where(x < a, -1.0, 1.0) * jnp.sqrt(2.0 * half)
     rest = jnp.exp(-a * half) * _temme_series(a, eta) / jnp.sqrt(TWO_PI * a)
     root = eta * jnp.sqrt(0.5 * a)
@@ -144,7 +146,7 @@ def _temme(a: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def _temme_slope(a: jax.Array, x: jax.Array) -> jax.Array:
     """The derivative of P in `a`, divided by a times the density."""
-    half, d = phi(x, a), (x - a) / a
+    half, d = _phi(x, a), (x - a) / a
     eta = jnp.where(x < a, -1.0, 1.0) * jnp.sqrt(2.0 * half)
     ratio = jnp.where(d == 0, 1.0, d / jnp.where(d == 0, 1.0, eta))
     series, turn = jax.jvp(_temme_series, (a, eta), (jnp.ones_like(a), -ratio / a))
