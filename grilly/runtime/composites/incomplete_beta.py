@@ -1,8 +1,8 @@
 """The regularized incomplete beta function, in float32: a continued fraction, on the side where it converges fast.
 
 What stands before the fraction is written with `phi` and `stirling`, as in `incomplete_gamma`, and the fraction in the
-form of DiDonato and Morris, so that large parameters cost little accuracy. Errors are within 1e-5 of the result where it is
-above 1e-30, but for one in a hundred: as the complement of a number near 1, it may be off by 2 ** -24 of that number.
+form of DiDonato and Morris, so that large parameters cost little accuracy. Errors are within 1e-5 of the result where
+it is above 1e-30, but for one in a hundred: as the complement of a number near 1, it may be off by 2 ** -24 of that.
 
 References:
     A. R. DiDonato, A. H. Morris, "Significant digit computation of the incomplete beta function ratios" (1992).
