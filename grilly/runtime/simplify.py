@@ -59,7 +59,8 @@ def _unchanged(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
     results = tuple(eqn.outputs[k - consts] for k in moving)
     params = WhileParams(body, consts + len(same))
     inputs = tuple(operands[k] for k in order)
-    editor.equations.append(replace(eqn, inputs=inputs, outputs=results, params={"while": params}))
+    if moving:
+        editor.equations.append(replace(eqn, inputs=inputs, outputs=results, params={"while": params}))
     return [operands[consts + k] if consts + k in same else value for k, value in enumerate(eqn.outputs)]
 
 
