@@ -13,6 +13,8 @@ from . import floats16
 from .floats16 import SHORT, U16
 from .ir import Aval
 from .pointers import Addresses, Bindings
+from .register import Index as Index
+from .register import Ref as Ref
 from .spirv import Decoration, Ext, Module, Op, Storage, words
 from .target import Target
 
@@ -22,26 +24,6 @@ EXACT = {Op.FAdd, Op.FSub, Op.FMul, Op.FDiv, Op.FNegate}
 # ... and those whose result a 16-bit float cannot hold.
 ROUNDED = {Op.FAdd, Op.FSub, Op.FMul, Op.FDiv, Op.ConvertSToF, Op.ConvertUToF}
 WORKGROUP_ID, LOCAL_INVOCATION_ID = 26, 27
-
-
-@dataclass(frozen=True, eq=False)
-class Ref:
-    """A number in a register.
-
-    For an index more may be known: it is below `bound`, a multiple of `multiple`, `product` (x, d) with value x d,
-    `split` (high, d, low) with value high d + low and low < d, or `shift` (base, k), base plus a constant.
-    """
-
-    id: int
-    dtype: np.dtype
-    bound: int = 1 << 32
-    multiple: int = 1
-    product: "tuple[Ref, int] | None" = None
-    split: "tuple[Index, int, Index] | None" = None
-    shift: "tuple[Ref, int] | None" = None
-
-
-Index = int | Ref
 
 
 @dataclass(frozen=True)
@@ -328,31 +310,43 @@ class Builder:
 
         `bound` is above every i that the body sees.
         """
-        module = self.module
-        before, head, inside, again, end = self._block, *(module.new() for _ in range(4))
         first, last, stride = self.as_ref(start), self.as_ref(stop), self.const(np.uint32(step))
+
+        def turn(now: list[Ref]) -> list[Ref]:
+            count = replace(now[0], bound=bound, multiple=step if start == 0 else 1)
+            return [self.op(Op.IAdd, U32, count, stride), *body(count, now[1:])]
+
+        return self.repeat([first, *carried], lambda now: self.op(Op.ULessThan, BOOL, now[0], last), turn)[1:]
+
+    def repeat(
+        self,
+        carried: Sequence[Ref],
+        going: Callable[[list[Ref]], Ref],
+        body: Callable[[list[Ref]], Sequence[Ref]],
+    ) -> list[Ref]:
+        """`while going(carried): carried = body(carried)`; gives what is carried in the end."""
+        module, before = self.module, self._block
+        head, test, inside, again, end = (module.new() for _ in range(5))
         module.code += words(Op.Branch, head)
         self._label(head)
-        counter = Ref(module.new(), U32, bound=bound, multiple=step if start == 0 else 1)
-        entries = [counter, *(Ref(module.new(), value.dtype) for value in carried)]
-        following = [module.new() for _ in entries]
-        for entry, initial, after in zip(entries, (first, *carried), following, strict=True):
-            kind = module.type(entry.dtype)
-            module.code += words(Op.Phi, kind, entry.id, initial.id, before, after, again)
-        going = Ref(self._emit(Op.ULessThan, module.type(BOOL), counter.id, last.id), BOOL)
-        module.code += words(Op.LoopMerge, end, again, 0)
-        module.code += words(Op.BranchConditional, going.id, inside, end)
-        self._label(inside)
+        now = [Ref(module.new(), value.dtype) for value in carried]
+        following = [module.new() for _ in now]
+        for entry, initial, after in zip(now, carried, following, strict=True):
+            module.code += words(Op.Phi, module.type(entry.dtype), entry.id, initial.id, before, after, again)
+        module.code += words(Op.LoopMerge, end, again, 0) + words(Op.Branch, test)
+        self._label(test)
         with self._scope():
-            results = list(body(counter, entries[1:]))
+            condition = going(now)
+            module.code += words(Op.BranchConditional, condition.id, inside, end)
+            self._label(inside)
+            results = list(body(now))
         module.code += words(Op.Branch, again)
         self._label(again)
-        module.code += words(Op.IAdd, module.type(U32), following[0], counter.id, stride.id)
-        for after, result in zip(following[1:], results, strict=True):
+        for after, result in zip(following, results, strict=True):
             module.code += words(Op.CopyObject, module.type(result.dtype), after, result.id)
         module.code += words(Op.Branch, head)
         self._label(end)
-        return entries[1:]
+        return now
 
     @contextmanager
     def _scope(self) -> Iterator[None]:

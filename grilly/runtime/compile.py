@@ -39,7 +39,8 @@ def jit(
     """Compiles a pure function of arrays for a device, as `jax.jit` does for XLA.
 
     The function is traced once for each new combination of shapes, dtypes and static values. Calls return at
-    once: the host waits when it looks at a result.
+    once: the host waits when it looks at a result. (Except for a `lax.while_loop` whose steps mix elements: there it
+    looks after each step whether to go on, and the call returns after the last one.)
 
     Args:
         function: Takes and returns pytrees of arrays and numbers. float64 enters as float32, 64-bit integers

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from .ir import Equation, Graph, Value
 from .kernels.pull import RULES
 from .partition import Kernel
-from .plan import Work
+from .plan import Cost
 from .trace import layer_of, line_of
 
 
-def predicted(graph: Graph, kernel: Kernel, stored: Sequence[Value], values: Sequence[Value]) -> Work:
-    """The work of a kernel.
+def predicted(graph: Graph, kernel: Kernel, stored: Sequence[Value], values: Sequence[Value]) -> Cost:
+    """The cost of a kernel.
 
     Args:
         graph: What is computed.
@@ -22,7 +22,7 @@ def predicted(graph: Graph, kernel: Kernel, stored: Sequence[Value], values: Seq
     equations = _computed(graph, kernel, frozenset(stored))
     source = max(equations, key=operations).source if equations else ()
     nbytes = sum(value.aval.nbytes for value in values)
-    return Work(nbytes, sum(map(operations, equations)), layer_of(source), line_of(source))
+    return Cost(nbytes, sum(map(operations, equations)), layer_of(source), line_of(source))
 
 
 def _computed(graph: Graph, kernel: Kernel, stored: frozenset[Value]) -> list[Equation]:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -10,7 +9,7 @@ import numpy as np
 
 from .ir import Aval
 from .plan import Dispatch, Shader
-from .profile import Call, active, note
+from .profile import Call, Noted, active, note
 
 WHOLE = Dispatch(Shader("jax.jit", b""), (), (1, 1, 1), False, "jax.jit")  # a function, as a profile shows it
 
@@ -69,18 +68,8 @@ class CpuExecutable:
         began = time.perf_counter()
         storages = jax.block_until_ready(self._run(values))
         ended = time.perf_counter()
-        note(Call(self._name, self._device, [WHOLE], began, ended - began, _Noted(np.array([began, ended]))))
+        note(Call(self._name, self._device, [WHOLE], began, ended - began, Noted(np.array([began, ended]))))
         return storages
-
-
-@dataclass(frozen=True)
-class _Noted:
-    """Moments on the host's own clock."""
-
-    moments: np.ndarray
-
-    def read(self) -> np.ndarray:
-        return self.moments
 
 
 def _first_cpu() -> Any:

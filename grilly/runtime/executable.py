@@ -17,11 +17,13 @@ from .device import MIB, VulkanDevice
 from .heap import ALIGNMENT, Buffer
 from .holders import Held
 from .ir import Aval
-from .plan import Arena, Argument, Constant, Dispatch, Output, Plan, Slot
-from .profile import Call, active, note
+from .plan import Arena, Argument, Constant, Dispatch, Output, Plan, Repeat, Shader, Slot
+from .profile import Call, Noted, active, note
+from .script import Part, Writer, dispatches, staging_of, submit
 from .timestamps import Timestamps
 
 RECORDINGS = 16  # kept for each executable; a loop needs two
+TURNS = Dispatch(Shader("turns", b""), (), (1, 1, 1), False, "ended by the host")  # a call, as a profile shows it
 SLOT_SETS = 4  # which arguments were NumPy arrays: so many combinations are kept
 LARGEST_UPLOAD = 64 * MIB  # a larger NumPy argument gets a buffer of its own for each call
 
@@ -70,9 +72,15 @@ class Executable:
         return self._profiled(values) if active and self._plan.dispatches else self._run(values)
 
     def _profiled(self, values: Sequence[Any]) -> list[Buffer]:
-        """Runs it, and has the active profiles know of it."""
-        timestamps = Timestamps(self._device, len(self._plan.dispatches) + 1)
+        """Runs it, and has the active profiles know of it: of a loop that the host ends, only how long it took."""
         began = time.perf_counter()
+        if any(isinstance(item, Repeat) for item in self._plan.work):
+            results = self._run(values)
+            self._device.wait_for(max(buffer.value for buffer in results))
+            ended = time.perf_counter()
+            note(Call(self.name, self._device, [TURNS], began, ended - began, Noted(np.array([began, ended]))))
+            return results
+        timestamps = Timestamps(self._device, len(self._plan.dispatches) + 1)
         results = self._run(values, timestamps)
         took = time.perf_counter() - began
         note(Call(self.name, self._device, self._plan.dispatches, began, took, timestamps))
@@ -85,16 +93,16 @@ class Executable:
             device.collect()
             values, addresses, slot = self._placed(list(values))
             fresh = [device.heap.allocate(nbytes) for nbytes in self._fresh_bytes]
-            if self._plan.dispatches or (slot and slot.kept):
+            if self._plan.work or (slot and slot.kept):
                 addresses += [buffer.address for buffer in fresh]
                 recordings = slot.recordings if slot else self._recordings
-                recording = recordings.get(tuple(addresses)) if timestamps is None else None
-                if recording is None:
-                    recording = self._recorded(addresses, slot, values, timestamps)
+                parts = recordings.get(tuple(addresses)) if timestamps is None else None
+                if parts is None:
+                    parts = self._recorded(addresses, slot, values, timestamps)
                     if timestamps is None:
-                        recordings.add(tuple(addresses), recording)
-                done = device.submit(recording)
-                for staging in (*recording.staging, *([slot.staging] if slot else [])):
+                        recordings.add(tuple(addresses), parts)
+                done = submit(device, parts)
+                for staging in (*staging_of(parts), *([slot.staging] if slot else [])):
                     staging.value = done
                 for buffer in fresh:
                     buffer.value = done
@@ -162,14 +170,12 @@ class Executable:
 
     def _recorded(
         self, addresses: list[int], slot: "_Slot | None", values: Sequence[Any], timestamps: Timestamps | None
-    ) -> Recording:
-        """All dispatches, for arguments and results at these addresses."""
-        device, dispatches = self._device, self._plan.dispatches
-        places = [[self._address(s, addresses) for s in dispatch.slots] for dispatch in dispatches]
-        pipelines = [device.pipeline(dispatch.shader) for dispatch in dispatches]
-        tables = _tables(device, dispatches, places)
-        recording = Recording(device)
-        recording.kept += [self._constants, self._arena]
+    ) -> list[Part]:
+        """All work, for arguments and results at these addresses. The first part is a recording."""
+        every = list(dispatches(self._plan.work))
+        places = [[self._address(s, addresses) for s in dispatch.slots] for dispatch in every]
+        tables = _tables(self._device, every, places)
+        recording = self._empty()
         if tables:
             tables.upload(recording)
         if slot:
@@ -178,13 +184,14 @@ class Executable:
             recording.barrier()
         if timestamps is not None:
             timestamps.begin(recording)
-        for k, dispatch in enumerate(dispatches):
-            if k and (dispatch.barrier or timestamps is not None):
-                recording.barrier()
-            recording.dispatch(pipelines[k], places[k], dispatch.groups, dispatch.shader.bindings)
-            if timestamps is not None:
-                timestamps.note(recording)
-        return recording.end()
+        writer = Writer(self._device, recording, self._arena, iter(places), self._empty, timestamps)
+        writer.write(self._plan.work)
+        return writer.done()
+
+    def _empty(self) -> Recording:
+        recording = Recording(self._device)
+        recording.kept += [self._constants, self._arena]
+        return recording
 
     def _address(self, slot: Slot, addresses: list[int]) -> int:
         match slot:
@@ -249,16 +256,16 @@ class _Recordings:
     """The recordings used last, by their addresses."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[int, ...], Recording] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, ...], list[Part]] = OrderedDict()
 
-    def get(self, addresses: tuple[int, ...]) -> Recording | None:
-        recording = self._kept.get(addresses)
-        if recording is not None:
+    def get(self, addresses: tuple[int, ...]) -> list[Part] | None:
+        parts = self._kept.get(addresses)
+        if parts is not None:
             self._kept.move_to_end(addresses)
-        return recording
+        return parts
 
-    def add(self, addresses: tuple[int, ...], recording: Recording) -> None:
-        self._kept[addresses] = recording
+    def add(self, addresses: tuple[int, ...], parts: list[Part]) -> None:
+        self._kept[addresses] = parts
         if len(self._kept) > RECORDINGS:
             self._kept.popitem(last=False)
 

@@ -7,7 +7,7 @@ its rule in BATCHED. An equation without a rule stays inside, and so does whatev
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from .ir import Atom, Equation, Graph, Literal, ScanParams, Value
+from .ir import Atom, Equation, Graph, Literal, ScanParams, Value, with_body
 from .kernels import elementwise
 from .rewrite import Editor, live
 
@@ -26,9 +26,8 @@ def hoisted(graph: Graph) -> Graph:
     """The graph with its scans' products outside where that is possible; scans inside scans too."""
     editor = Editor(graph)
     for eqn in graph.equations:
+        eqn = with_body(eqn, hoisted)
         if eqn.primitive == "scan":
-            scan: ScanParams = eqn.params["scan"]
-            eqn = replace(eqn, params={"scan": replace(scan, body=hoisted(scan.body))})
             eqn = _Hoist(editor, eqn).done()
         editor.keep(eqn)
     return live(editor.done())

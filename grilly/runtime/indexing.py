@@ -37,6 +37,8 @@ def add(b: Builder, x: Index, y: Index) -> Index:
         return add(b, add(b, x.shift[0], y), x.shift[1]) if isinstance(y, Ref) else add(b, x.shift[0], x.shift[1] + y)
     if isinstance(y, Ref) and y.shift:
         return add(b, add(b, x, y.shift[0]), y.shift[1])
+    if isinstance(y, Ref) and (whole := _divided(x, y) or _divided(y, x)):
+        return whole
     bound = min(x.bound + bound_of(y) - 1, LIMIT)
     multiple = math.gcd(x.multiple, y if isinstance(y, int) else y.multiple)
     split = shift = None
@@ -47,6 +49,16 @@ def add(b: Builder, x: Index, y: Index) -> Index:
     elif isinstance(y, Ref) and y.product and x.bound <= y.product[1]:
         split = (*y.product, x)
     return _known(b, Op.IAdd, x, y, bound=bound, multiple=multiple, split=split, shift=shift)
+
+
+def _divided(high: Ref, low: Ref) -> Ref | None:
+    """What x + y is where they are d (z / d) and z mod d: z."""
+    if not (high.product and low.remainder) or high.product[1] != low.remainder[1]:
+        return None
+    whole, d = low.remainder
+    root, by = high.product[0].quotient or (None, 0)
+    nested = whole.quotient and whole.quotient[0] is root and whole.quotient[1] * d == by
+    return whole if (root is whole and by == d) or nested else None
 
 
 def sub(b: Builder, x: Index, y: Index) -> Index:
@@ -83,7 +95,8 @@ def div(b: Builder, x: Index, d: int) -> Index:
     if x.shift and d % x.shift[0].multiple == 0:
         return div(b, x.shift[0], d)
     multiple = x.multiple // d if x.multiple % d == 0 else 1
-    return _known(b, Op.UDiv, x, d, bound=-(-x.bound // d), multiple=multiple)
+    root, by = x.quotient or (x, 1)
+    return _known(b, Op.UDiv, x, d, bound=-(-x.bound // d), multiple=multiple, quotient=(root, by * d))
 
 
 def mod(b: Builder, x: Index, d: int) -> Index:
@@ -103,7 +116,7 @@ def mod(b: Builder, x: Index, d: int) -> Index:
             return add(b, mul(b, mod(b, high, d // e), e), low)
     if x.shift and d % x.shift[0].multiple == 0:
         return add(b, mod(b, x.shift[0], d), x.shift[1])
-    return _known(b, Op.UMod, x, d, bound=d, multiple=math.gcd(x.multiple, d))
+    return _known(b, Op.UMod, x, d, bound=d, multiple=math.gcd(x.multiple, d), remainder=(x, d))
 
 
 def less(b: Builder, x: Index, limit: int) -> Ref | bool:

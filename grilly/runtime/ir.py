@@ -4,8 +4,8 @@
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -194,6 +194,38 @@ class ScanParams:
         return len(self.body.inputs) - self.consts - self.carries - (self.replay.found if self.replay else 0)
 
 
+@dataclass(frozen=True)
+class WhileParams:
+    """What a `while` equation does: inputs are consts and carry; outputs are the carry after the last step.
+
+    Where `going` is an array, the carry has its axes in front, and each of its elements is about its part of the carry
+    alone: that part stays as it is from the first False on.
+    """
+
+    body: Graph  # (consts, carry) -> (carry after a step, going: whether the step is taken)
+    consts: int
+
+    @property
+    def going(self) -> Atom:
+        return self.body.outputs[-1]
+
+    @cached_property
+    def step(self) -> ScanParams:
+        """One step as that of a scan, which puts out whether it is taken."""
+        return ScanParams(self.body, 1, False, self.consts, len(self.body.outputs) - 1)
+
+
+INNER = (ScanParams, WhileParams)  # parameters with a graph of their own, their `body`
+
+
+def with_body(eqn: Equation, change: Callable[[Graph], Graph]) -> Equation:
+    """A scan or a while with another body; other equations as they are."""
+    if not any(isinstance(param, INNER) for param in eqn.params.values()):
+        return eqn
+    params = {k: replace(p, body=change(p.body)) if isinstance(p, INNER) else p for k, p in eqn.params.items()}
+    return replace(eqn, params=params)
+
+
 def _lines(graph: Graph, indent: str = "", names: dict[Value, str] | None = None) -> Iterator[str]:
     names = {} if names is None else names
 
@@ -209,7 +241,7 @@ def _lines(graph: Graph, indent: str = "", names: dict[Value, str] | None = None
     for value, array in graph.constants.items():
         yield f"{indent}constant {typed(value)} {array.nbytes} bytes"
     for eqn in graph.equations:
-        shown = {k: v for k, v in eqn.params.items() if not isinstance(v, ScanParams)}
+        shown = {k: v for k, v in eqn.params.items() if not isinstance(v, INNER)}
         params = f"[{' '.join(f'{k}={v}' for k, v in shown.items())}]" if shown else ""
         outputs, inputs = " ".join(map(typed, eqn.outputs)), " ".join(map(name, eqn.inputs))
         yield f"{indent}{outputs} = {eqn.primitive}{params} {inputs}"
@@ -217,8 +249,9 @@ def _lines(graph: Graph, indent: str = "", names: dict[Value, str] | None = None
             if isinstance(inner, ScanParams):
                 saved = f", saves {inner.saved} every {inner.chunks.every * inner.chunks.group}" if inner.chunks else ""
                 yield f"{indent}  length {inner.length}{' reverse' if inner.reverse else ''}{saved}"
+            if isinstance(inner, INNER):
                 yield from _lines(inner.body, indent + "  ", names)
-                if inner.replay:
+                if isinstance(inner, ScanParams) and inner.replay:
                     yield f"{indent}  replays every {inner.replay.chunks.every}"
                     yield from _lines(inner.replay.body, indent + "  ", names)
     yield f"{indent}outputs {' '.join(map(name, graph.outputs))}"

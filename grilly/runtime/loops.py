@@ -5,15 +5,16 @@ further, and carries go back and forth between two places. A carry that the scan
 step (the residual of its reverse twin) needs no such places: it lies where it is put out.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from .ir import Aval, Equation, Graph, ScanParams, Value
+from .ir import Atom, Aval, Equation, Graph, ScanParams, Value
 from .memory import padded
-from .plan import Arena, Argument, Dispatch, Output, Plan, Slot
+from .partition import SAME_PLACE
+from .plan import Arena, Argument, Output, Plan, Slot, Work, moved, waiting
 
 Compile = Callable[[Graph], Plan]
 
@@ -27,21 +28,30 @@ def loop(eqn: Equation, compiled: Compile) -> "Loop":
         if k >= scan.carries and atom in before:
             stacks.setdefault(before.index(atom), k)  # type: ignore[arg-type]
     computed = [k for k in range(len(scan.body.outputs)) if k not in stacks.values()]
-    step = compiled(_separated(scan.body, computed))
+    step = compiled(separated(scan.body, computed))
     copies = {carry: compiled(_copy(before[carry].aval)) for carry in stacks}
     return Loop(eqn, step, tuple(computed), stacks, copies)
 
 
-def _separated(body: Graph, computed: list[int]) -> Graph:
+def separated(body: Graph, computed: Sequence[int]) -> Graph:
     """The body with some of its outputs, each computed, and none twice: each is stored at a place of its own."""
-    equations, outputs = list(body.equations), []
+    equations, outputs, seen = list(body.equations), [], set()
     for atom in (body.outputs[k] for k in computed):
-        if atom not in body.producer or atom in outputs:
+        base = behind_reshapes(body, atom)
+        if base not in body.producer or base in seen:
             value = Value(atom.aval)
             equations.append(Equation("copy", (atom,), (value,)))
             atom = value
+        seen.add(base)
         outputs.append(atom)
     return replace(body, equations=tuple(equations), outputs=tuple(outputs))
+
+
+def behind_reshapes(graph: Graph, atom: Atom) -> Atom:
+    """What an atom has its buffer from: of a reshape, that is what it reshapes."""
+    while isinstance(atom, Value) and (eqn := graph.producer.get(atom)) and eqn.primitive in SAME_PLACE:
+        atom = eqn.inputs[0]
+    return atom
 
 
 def _copy(aval: Aval) -> Graph:
@@ -89,36 +99,33 @@ class Loop:
             starts += [starts[-1] + padded(aval), starts[-1] + 2 * padded(aval)]
         return starts
 
-    def dispatches(self, slots: Mapping[Value, Slot], wait: bool) -> Iterator[Dispatch]:
-        """Those of all steps, where values lie in these slots; `wait` says whether the first of them waits."""
+    def work(self, slots: Mapping[Value, Slot], wait: bool) -> Iterator[Work]:
+        """That of all steps, where values lie in these slots; `wait` says whether its first dispatch waits."""
         for carry, plan in self.copies.items():
             ends = {Argument(0): slots[self._initial(carry)], Output(0): self._carry(carry, 0, slots)}
-            for dispatch in plan.dispatches:
-                yield replace(dispatch, slots=tuple(ends[slot] for slot in dispatch.slots), barrier=wait)  # type: ignore[index]
+            yield from waiting((moved(item, ends.__getitem__) for item in plan.work), wait)  # type: ignore[arg-type]
         for t in range(self.scan.length):
-            for k, dispatch in enumerate(self.plan.dispatches):
-                moved = tuple(self._moved(slot, t, slots) for slot in dispatch.slots)
-                first = wait or t > 0 or bool(self.copies)
-                yield replace(dispatch, slots=moved, barrier=dispatch.barrier if k else first)
+            step = [moved(item, lambda slot, t=t: self._moved(slot, t, slots)) for item in self.plan.work]
+            yield from waiting(step, wait or t > 0 or bool(self.copies))
 
     def _moved(self, slot: Slot, t: int, slots: Mapping[Value, Slot]) -> Slot:
         """Where a slot of the step's plan lies in step number `t`."""
         consts, carries = self.scan.consts, self.scan.carries
         match slot:
             case Argument(k, offset) if k < consts:
-                return _shifted(slots[self.eqn.inputs[k]], offset)  # type: ignore[index]
+                return shifted(slots[self.eqn.inputs[k]], offset)  # type: ignore[index]
             case Argument(k, offset) if k < consts + carries:
-                return _shifted(self._carry(k - consts, t, slots), offset)
+                return shifted(self._carry(k - consts, t, slots), offset)
             case Argument(k, offset):
                 sequence = slots[self.eqn.inputs[k]]  # type: ignore[index]
-                return _shifted(sequence, offset + self._place(t) * self.plan.arguments[k].nbytes)
+                return shifted(sequence, offset + self._place(t) * self.plan.arguments[k].nbytes)
             case Output(k, offset) if self.computed[k] < carries:
-                return _shifted(self._carry(self.computed[k], t + 1, slots), offset)
+                return shifted(self._carry(self.computed[k], t + 1, slots), offset)
             case Output(k, offset):
                 stack = slots[self.eqn.outputs[self.computed[k]]]
-                return _shifted(stack, offset + self._place(t) * self.plan.results[k].nbytes)
+                return shifted(stack, offset + self._place(t) * self.plan.results[k].nbytes)
             case Arena(offset):
-                return _shifted(slots[self.scratch], self._starts[-1] + offset)
+                return shifted(slots[self.scratch], self._starts[-1] + offset)
         raise AssertionError("the body of a scan has no constants of its own")
 
     def _carry(self, k: int, t: int, slots: Mapping[Value, Slot]) -> Slot:
@@ -128,10 +135,10 @@ class Loop:
             return slots[self.eqn.outputs[k]]
         if k in self.stacks and t < scan.length:
             stack = slots[self.eqn.outputs[self.stacks[k]]]
-            return _shifted(stack, self._place(t) * self.plan.arguments[scan.consts + k].nbytes)
+            return shifted(stack, self._place(t) * self.plan.arguments[scan.consts + k].nbytes)
         if t == 0:
             return slots[self._initial(k)]
-        return _shifted(slots[self.scratch], self._starts[2 * k + t % 2])
+        return shifted(slots[self.scratch], self._starts[2 * k + t % 2])
 
     def _initial(self, carry: int) -> Value:
         atom = self.eqn.inputs[self.scan.consts + carry]
@@ -143,5 +150,5 @@ class Loop:
         return self.scan.length - 1 - t if self.scan.reverse else t
 
 
-def _shifted(slot: Slot, nbytes: int) -> Slot:
+def shifted(slot: Slot, nbytes: int) -> Slot:
     return replace(slot, offset=slot.offset + nbytes)

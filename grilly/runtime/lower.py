@@ -10,11 +10,12 @@ from .costs import predicted
 from .emit import Emitted, emitted
 from .fit import fitted
 from .ir import Atom, Aval, Equation, Graph, Value
-from .loops import Loop, loop
+from .loops import Loop, behind_reshapes, loop
 from .memory import Memory, barriers, planned, range_of
-from .partition import SAME_PLACE, Kernel, Partition, kind_of, partition
-from .plan import Dispatch, Plan
+from .partition import Kernel, Partition, kind_of, partition
+from .plan import Dispatch, Plan, Work
 from .recompute import recomputed
+from .repeats import While, repeated
 from .simplify import simplify
 from .target import Target
 from .trace import trace
@@ -50,21 +51,22 @@ def lower(
 
 
 def lowered(simple: Graph, donated: frozenset[int], target: Target) -> Lowered:
-    """Compiles a graph. The body of a scan that is a loop is compiled by itself, like any other graph."""
+    """Compiles a graph. The body of a scan or a while that is a loop is compiled by itself, like any other graph."""
     graph = with_buffers(recomputed(simple, target))
     parts = fitted(graph, partition(graph, target), target)
     works = [_work(graph, parts, kernel, target) for kernel in parts.kernels]
-    scratch = {work.scratch: k for k, work in enumerate(works) if isinstance(work, Loop)}
+    scratch = {work.scratch: k for k, work in enumerate(works) if not isinstance(work, Emitted)}
     memory = planned(graph, parts.kernels, parts.stored, donated, scratch)
     return Lowered(graph, parts, _plan(graph, parts, memory, works, donated, simple.outputs))
 
 
-def _work(graph: Graph, parts: Partition, kernel: Kernel, target: Target) -> Emitted | Loop:
-    """What a kernel of the partition becomes: a shader, or the plan of a loop's step."""
+def _work(graph: Graph, parts: Partition, kernel: Kernel, target: Target) -> Emitted | Loop | While:
+    """What a kernel of the partition becomes: a shader, or the plans of a loop."""
     task = kernel.tasks[0]
     if task.kind != "loop":
         return emitted(graph, kernel, parts.stored, target)
-    return loop(task.anchors[0], lambda body: lowered(body, frozenset(), target).plan)
+    make = loop if task.anchors[0].primitive == "scan" else repeated
+    return make(task.anchors[0], lambda body: lowered(body, frozenset(), target).plan)
 
 
 def with_buffers(graph: Graph) -> Graph:
@@ -74,8 +76,7 @@ def with_buffers(graph: Graph) -> Graph:
     equations: list[Equation] = []
 
     def with_buffer(atom: Atom) -> Value:
-        while isinstance(atom, Value) and (eqn := graph.producer.get(atom)) and eqn.primitive in SAME_PLACE:
-            atom = eqn.inputs[0]
+        atom = behind_reshapes(graph, atom)
         if isinstance(atom, Value):
             return atom
         value = Value(atom.aval)
@@ -93,7 +94,7 @@ def _plan(
     graph: Graph,
     parts: Partition,
     memory: Memory,
-    works: Sequence[Emitted | Loop],
+    works: Sequence[Emitted | Loop | While],
     donated: frozenset[int],
     results: Sequence[Atom],
 ) -> Plan:
@@ -101,17 +102,17 @@ def _plan(
     accesses = []
     for kernel, work in zip(parts.kernels, works, strict=True):
         written = {root for task in kernel.tasks for root in task.roots}
-        written |= {work.scratch} if isinstance(work, Loop) else set()
+        written |= set() if isinstance(work, Emitted) else {work.scratch}
         ranges = {v: range_of(slots[v], v) for v in work.values if v in slots}
         accesses.append(({r for v, r in ranges.items() if v not in written}, {ranges[v] for v in written}))
-    dispatches: list[Dispatch] = []
+    items: list[Work] = []
     for kernel, work, wait in zip(parts.kernels, works, barriers(accesses), strict=True):
-        if isinstance(work, Loop):
-            dispatches += work.dispatches(slots, wait)
-        else:
+        if isinstance(work, Emitted):
             cost = predicted(graph, kernel, parts.stored, work.values)
             places = tuple(slots[v] for v in work.values)
-            dispatches.append(Dispatch(work.shader, places, work.groups, wait, work.shader.name, cost))
+            items.append(Dispatch(work.shader, places, work.groups, wait, work.shader.name, cost))
+        else:
+            items += work.work(slots, wait)
     return Plan(
         arguments=tuple(value.aval for value in graph.inputs),
         results=tuple(atom.aval for atom in results),
@@ -119,5 +120,5 @@ def _plan(
         donated=donated,
         constants=tuple(np.asarray(array) for array in graph.constants.values()),
         arena_bytes=memory.arena_bytes,
-        dispatches=tuple(dispatches),
+        work=tuple(items),
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from .ir import Atom, Equation, Graph, ScanParams, Value
 from .kernels import elementwise, reduction, scan
 from .kernels.gather import COMPUTED, keeps_place
-from .kernels.pull import REPEATING, RULES
+from .kernels.pull import JOINT, REPEATING, RULES
 from .kernels.task import SMALL, Task
 from .target import Target
 from .trace import unsupported
@@ -46,8 +46,8 @@ def kind_of(eqn: Equation) -> str | None:
     """The kind of kernel an equation needs; None where it is computed inside others."""
     if eqn.primitive in elementwise.rules or eqn.primitive in RULES:
         return None
-    if eqn.primitive == "scan":
-        return "scan" if scan.is_pointwise(eqn.params["scan"]) else "loop"
+    if eqn.primitive in ("scan", "while"):
+        return scan.kind_of(eqn)
     if eqn.primitive in KINDS:
         return KINDS[eqn.primitive]
     raise unsupported(eqn)
@@ -74,7 +74,7 @@ class _Storage:
             if self._computed(atom):
                 self.stored.setdefault(atom)  # type: ignore[arg-type]
         for eqn in self.graph.equations:
-            if self.kinds[eqn]:
+            if self.kinds[eqn] or eqn.primitive in JOINT:
                 self.stored.update(dict.fromkeys(eqn.outputs))
         for eqn in self.graph.equations:
             self._store_operands(eqn)
@@ -88,7 +88,8 @@ class _Storage:
 
     def _store_operands(self, eqn: Equation) -> None:
         """What would be computed many times over: operands of products, and of broadcasts and windows if dear."""
-        searched = scan.searched(eqn.params["scan"]) if self.kinds[eqn] == "scan" else ()
+        step = eqn.params.get("scan") or (eqn.params["while"].step if "while" in eqn.params else None)
+        searched = scan.searched(step) if step and self.kinds[eqn] != "loop" else ()
         for number, operand in enumerate(eqn.inputs):
             if not isinstance(operand, Value) or operand not in self.graph.producer:
                 continue
@@ -213,9 +214,9 @@ class _Assignment:
 
     def _joined(self, value: Value) -> _Draft:
         """An elementwise value joins the task of what it is computed from, if it needs no other place or later task."""
-        leaves = self._leaves_of(value, here=True)
-        level = max((self._level(leaf) for leaf, _ in leaves), default=-1)
-        latest = [(leaf, same) for leaf, same in leaves if self._level(leaf) == level and leaf in self.owner]
+        found = leaves(self.graph, self.stored, value, True)
+        level = max((self._level(leaf) for leaf, _ in found), default=-1)
+        latest = [(leaf, same) for leaf, same in found if self._level(leaf) == level and leaf in self.owner]
         owners = {self.owner[leaf] for leaf, _ in latest}
         if len(owners) == 1 and all(same for _, same in latest):
             draft = next(iter(owners))
@@ -247,10 +248,7 @@ class _Assignment:
 
     def _leaves(self, eqn: Equation) -> Iterator[tuple[Value, bool]]:
         for operand in eqn.inputs:
-            yield from self._leaves_of(operand, here=False)
-
-    def _leaves_of(self, atom: Atom, here: bool) -> list[tuple[Value, bool]]:
-        return leaves(self.graph, self.stored, atom, here)
+            yield from leaves(self.graph, self.stored, operand, False)
 
 
 def leaves(graph: Graph, stored: dict[Value, None], atom: Atom, same: bool) -> list[tuple[Value, bool]]:
@@ -272,6 +270,7 @@ def leaves(graph: Graph, stored: dict[Value, None], atom: Atom, same: bool) -> l
         for number, operand in enumerate(eqn.inputs):
             pointwise = eqn.primitive in elementwise.rules and operand.shape == atom.shape
             keeps = pointwise or eqn.primitive in SAME_PLACE or keeps_place(eqn, number)
+            keeps = keeps or (scan.reads_own_place(eqn, number) and operand.size == atom.size)
             walk(operand, same and keeps, False)
 
     walk(atom, same, same)

@@ -3,7 +3,9 @@
 A plan names no device and holds no handle. The same function for the same target gives the same plan anywhere.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -69,7 +71,7 @@ Slot = Argument | Output | Constant | Arena
 
 
 @dataclass(frozen=True)
-class Work:
+class Cost:
     """What the compiler predicts of a dispatch, and where the user asked for it; for people.
 
     Attributes:
@@ -94,7 +96,63 @@ class Dispatch:
     groups: tuple[int, int, int]
     barrier: bool
     label: str  # for people: kernel kind and shape
-    work: Work = Work()
+    cost: Cost = Cost()
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a `Repeat` does in a turn: `condition` tells whether the turn is taken, `body` takes it."""
+
+    condition: tuple["Work", ...]
+    body: tuple["Work", ...]
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Turns that are taken until a bool in memory, written by their conditions, is False: the host looks.
+
+    Attributes:
+        flag: Where the bool lies.
+        turns: In turn one and the other: each finds what is carried where the other has put it.
+        back: Brings what is carried from where the first one puts it to where the second one does.
+    """
+
+    flag: Arena
+    turns: tuple[Turn, Turn]
+    back: tuple["Work", ...]
+
+
+Work = Dispatch | Repeat
+
+
+def moved(work: Work, place: Callable[[Slot], Slot]) -> Work:
+    """The same work at other places."""
+    if isinstance(work, Dispatch):
+        return replace(work, slots=tuple(map(place, work.slots)))
+    flag = place(work.flag)
+    assert isinstance(flag, Arena)
+    first, second = (
+        Turn(tuple(moved(w, place) for w in turn.condition), tuple(moved(w, place) for w in turn.body))
+        for turn in work.turns
+    )
+    return Repeat(flag, (first, second), tuple(moved(w, place) for w in work.back))
+
+
+def waiting(work: Iterable[Work], wait: bool = True) -> tuple[Work, ...]:
+    """The same work; if its first part is a dispatch, `wait` says whether that waits for those before it."""
+    items = list(work)
+    if items and isinstance(items[0], Dispatch):
+        items[0] = replace(items[0], barrier=wait)
+    return tuple(items)
+
+
+def dispatches(work: Iterable[Work]) -> Iterator[Dispatch]:
+    """Every dispatch; of turns, the first one's."""
+    for item in work:
+        if isinstance(item, Dispatch):
+            yield item
+        else:
+            yield from dispatches((*item.turns[0].condition, *item.turns[0].body, *item.back))
 
 
 @dataclass(frozen=True)
@@ -113,4 +171,9 @@ class Plan:
     donated: frozenset[int]
     constants: tuple[np.ndarray, ...]
     arena_bytes: int
-    dispatches: tuple[Dispatch, ...]
+    work: tuple[Work, ...]
+
+    @cached_property
+    def dispatches(self) -> tuple[Dispatch, ...]:
+        """The work without its order: what may be repeated is there once."""
+        return tuple(dispatches(self.work))

@@ -15,6 +15,7 @@ KINDS = {
     "reduction": "A kernel, which siblings of the same shape share; the order of additions is always the same.",
     "product": "A kernel of tiles; sums in float32, in a fixed order.",
     "scan": "One kernel where its body is elementwise, else the body's kernels recorded once for each step.",
+    "while": "A loop in registers where its body is elementwise; else the host looks after each step whether to go on.",
     "choice": "All branches are computed, and the results of one are taken.",
     "call": "Inlined, with its custom derivative if it has one.",
     "nothing": "Takes no part in what runs.",
@@ -38,7 +39,7 @@ def rows() -> Iterator[tuple[str, str, str]]:
     kinds.update((name, ("reduction", "")) for name in reduction.COMBINE)
     kinds.update((name, ("composite", _summary(function))) for name, function in composites.items())
     kinds.update((name, ("product", "")) for name in ("dot_general", "conv_general_dilated"))
-    kinds.update({"scan": ("scan", ""), "cond": ("choice", "")})
+    kinds.update({"scan": ("scan", ""), "while": ("while", ""), "cond": ("choice", "")})
     kinds.update((name, ("call", "")) for name in CALLS)
     kinds.update((name, ("nothing", "")) for name in IDENTITIES | UNDEFINED | {"platform_index"})
     for name in sorted(kinds):

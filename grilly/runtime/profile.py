@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, TextIO
 
 import numpy as np
 
-from .plan import Dispatch, Work
+from .plan import Cost, Dispatch
 
 UNREAD = 256  # calls whose timestamps may wait to be read
 PROCESS, HOST = 1, 1  # numbers of a process and a row in the trace
@@ -25,6 +25,16 @@ class Clock(Protocol):
     """What notes the moments of a call: one before its first dispatch, and one after each."""
 
     def read(self) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Moments on the host's own clock."""
+
+    moments: np.ndarray
+
+    def read(self) -> np.ndarray:
+        return self.moments
 
 
 @dataclass
@@ -63,7 +73,7 @@ class Row(NamedTuple):
     Attributes:
         function: The compiled function that it belongs to.
         kernel: What it is and over what.
-        work: What the compiler predicts of one dispatch, its layer, and the user's line.
+        cost: What the compiler predicts of one dispatch, its layer, and the user's line.
         device: The device's name.
         calls: Dispatches.
         total: Milliseconds of all of them.
@@ -75,7 +85,7 @@ class Row(NamedTuple):
 
     function: str
     kernel: str
-    work: Work
+    cost: Cost
     device: str
     calls: int
     total: float
@@ -125,8 +135,8 @@ class Profile:
         found: dict[tuple, list[float]] = {}
         for call in self.calls:
             for dispatch, seconds in zip(call.dispatches, call.seconds, strict=True):
-                found.setdefault((call.name, dispatch.label, dispatch.work, call.device), []).append(float(seconds))
-        rows = [_row(name, label, work, device, seconds) for (name, label, work, device), seconds in found.items()]
+                found.setdefault((call.name, dispatch.label, dispatch.cost, call.device), []).append(float(seconds))
+        rows = [_row(name, label, cost, device, seconds) for (name, label, cost, device), seconds in found.items()]
         return sorted(rows, key=lambda row: -row.total)
 
     def __str__(self) -> str:
@@ -187,17 +197,17 @@ def profile() -> Profile:
     return Profile()
 
 
-def _row(function: str, kernel: str, work: Work, device: Any, seconds: list[float]) -> Row:
+def _row(function: str, kernel: str, cost: Cost, device: Any, seconds: list[float]) -> Row:
     one = statistics.median(seconds)
-    gb_s, gflop_s = (amount / max(one, 1e-9) / 1e9 for amount in (work.nbytes, work.operations))
+    gb_s, gflop_s = (amount / max(one, 1e-9) / 1e9 for amount in (cost.nbytes, cost.operations))
     ceiling = 1e9 * gb_s / device.copy_bandwidth if device.kind != "cpu" else 0.0
-    return Row(function, kernel, work, device.name, len(seconds), 1e3 * sum(seconds), 1e3 * one, gb_s, gflop_s, ceiling)
+    return Row(function, kernel, cost, device.name, len(seconds), 1e3 * sum(seconds), 1e3 * one, gb_s, gflop_s, ceiling)
 
 
 def _line(row: Row, total: float) -> str:
-    layer = f'layer "{row.work.layer}"' if row.work.layer else ""
-    what = "  ".join(filter(None, [row.function, row.kernel, layer, row.work.line]))
-    rates = [f"{row.gb_s:.1f}", f"{row.gflop_s:.1f}", f"{row.ceiling:.1%}"] if row.work.nbytes else ["-"] * 3
+    layer = f'layer "{row.cost.layer}"' if row.cost.layer else ""
+    what = "  ".join(filter(None, [row.function, row.kernel, layer, row.cost.line]))
+    rates = [f"{row.gb_s:.1f}", f"{row.gflop_s:.1f}", f"{row.ceiling:.1%}"] if row.cost.nbytes else ["-"] * 3
     speed = f"{rates[0]:>8} {rates[1]:>9} {rates[2]:>7}"
     return f"{row.calls:7d} {row.total:9.3f} {row.total / max(total, 1e-9):6.1%} {row.ms:9.4f} {speed}  {what}"
 
@@ -206,9 +216,9 @@ def _events(call: Call, thread: int, offset: float) -> Iterator[dict[str, Any]]:
     """Chrome's trace events of a call: one on the host's row, one for each dispatch on the device's."""
     yield _event(call.name, HOST, call.began, call.took, {})
     for dispatch, start, seconds in zip(call.dispatches, call.moments, call.seconds, strict=False):
-        work = dispatch.work
-        said = {"function": call.name, "layer": work.layer, "line": work.line}
-        said |= {"bytes": work.nbytes, "operations": work.operations}
+        cost = dispatch.cost
+        said = {"function": call.name, "layer": cost.layer, "line": cost.line}
+        said |= {"bytes": cost.nbytes, "operations": cost.operations}
         yield _event(dispatch.label, thread, float(start) + offset, float(seconds), said)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from .ir import Atom, Aval, Equation, Graph, Literal, ScanParams, Value
+from .ir import INNER, Atom, Aval, Equation, Graph, Literal, ScanParams, Value, WhileParams
 
 
 class Editor:
@@ -38,8 +38,9 @@ def common(graph: Graph) -> Graph:
     editor, seen = Editor(graph), {}
     for eqn in graph.equations:
         inputs = tuple(map(editor.now, eqn.inputs))
-        params = id(eqn.params["scan"]) if "scan" in eqn.params else repr(sorted(eqn.params.items()))
-        key = (eqn.primitive, params, tuple(map(_identity, inputs)), eqn.outputs[0].aval)
+        inner = [id(param) for param in eqn.params.values() if isinstance(param, INNER)]
+        params = inner or repr(sorted(eqn.params.items()))
+        key = (eqn.primitive, str(params), tuple(map(_identity, inputs)), eqn.outputs[0].aval)
         if key in seen:
             editor.renamed.update(zip(eqn.outputs, seen[key], strict=True))
         else:
@@ -59,7 +60,7 @@ def live(graph: Graph) -> Graph:
     for eqn in reversed(graph.equations):
         if not needed.intersection(eqn.outputs):
             continue
-        eqn = _live_scan(eqn, needed) if eqn.primitive == "scan" else eqn
+        eqn = LIVE[eqn.primitive](eqn, needed) if eqn.primitive in LIVE else eqn
         kept.append(eqn)
         needed.update(atom for atom in eqn.inputs if isinstance(atom, Value))
     constants = {value: array for value, array in graph.constants.items() if value in needed}
@@ -95,3 +96,26 @@ def _live_scan(eqn: Equation, needed: set[Value]) -> Equation:
         outputs=tuple(eqn.outputs[k] for k in (*kept, *ys)),
         params={"scan": scan},
     )
+
+
+def live_while(eqn: Equation, needed: set[Value]) -> Equation:
+    """Drops carries that influence nothing kept, and then inputs."""
+    params: WhileParams = eqn.params["while"]
+    body, consts = params.body, params.consts
+    before, after = body.inputs[consts:], body.outputs[:-1]
+    carries = {k for k, value in enumerate(eqn.outputs) if value in needed}
+    while True:
+        wanted = (*(after[k] for k in sorted(carries)), params.going)
+        kept = live(Graph(body.inputs, body.equations, wanted))
+        read = {atom for e in kept.equations for atom in e.inputs} | set(wanted)
+        more = {k for k, value in enumerate(before) if value in read} | carries
+        if more == carries:
+            break
+        carries = more
+    slots = [k for k, value in enumerate(body.inputs) if value in read or k - consts in carries]
+    params = WhileParams(replace(kept, inputs=tuple(body.inputs[k] for k in slots)), sum(k < consts for k in slots))
+    outputs = tuple(eqn.outputs[k] for k in sorted(carries))
+    return replace(eqn, inputs=tuple(eqn.inputs[k] for k in slots), outputs=outputs, params={"while": params})
+
+
+LIVE = {"scan": _live_scan, "while": live_while}

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from .apart import taken_apart
 from .hoist import hoisted
-from .ir import Atom, Equation, Graph, Literal, ScanParams, Value
+from .ir import Atom, Equation, Graph, Literal, ScanParams, Value, WhileParams, with_body
 from .rewrite import Editor, common, live
 from .scans import sums_after_time, sums_over_time
 from .split import split
@@ -18,17 +19,14 @@ def simplify(graph: Graph) -> Graph:
     """All passes, in order."""
     graph = live(common(rewritten(hoisted(graph))))
     graph = live(sums_after_time(sums_over_time(graph)))
-    return live(common(rewritten(graph)))
+    return live(common(rewritten(taken_apart(graph))))
 
 
 def rewritten(graph: Graph) -> Graph:
     """Equations in their simplest form: see REWRITES. Bodies of scans too."""
     editor = Editor(graph)
     for eqn in graph.equations:
-        if eqn.primitive == "scan":
-            scan: ScanParams = eqn.params["scan"]
-            body = live(common(rewritten(scan.body)))
-            eqn = replace(eqn, params={"scan": replace(scan, body=body)})
+        eqn = with_body(eqn, lambda body: live(common(rewritten(body))))
         results = REWRITES[eqn.primitive](editor, eqn) if eqn.primitive in REWRITES else None
         if results is None:
             editor.keep(eqn)
@@ -44,6 +42,26 @@ def _no_step(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
         return None
     carries = [editor.now(atom) for atom in eqn.inputs[scan.consts : scan.consts + scan.carries]]
     return [*carries, *(_empty(editor, eqn, value) for value in eqn.outputs[scan.carries :])]
+
+
+def _unchanged(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
+    """What no step of a while changes is no carry, but a const."""
+    params: WhileParams = eqn.params["while"]
+    body, consts = params.body, params.consts
+    same = [k for k, value in enumerate(body.inputs) if k >= consts and body.outputs[k - consts] is value]
+    if not same:
+        return None
+    order = [*range(consts), *same, *(k for k in range(consts, len(body.inputs)) if k not in same)]
+    operands = [editor.now(atom) for atom in eqn.inputs]
+    moving = order[consts + len(same) :]
+    outputs = (*(body.outputs[k - consts] for k in moving), params.going)
+    body = replace(body, inputs=tuple(body.inputs[k] for k in order), outputs=outputs)
+    results = tuple(eqn.outputs[k - consts] for k in moving)
+    params = WhileParams(body, consts + len(same))
+    inputs = tuple(operands[k] for k in order)
+    if moving:
+        editor.equations.append(replace(eqn, inputs=inputs, outputs=results, params={"while": params}))
+    return [operands[consts + k] if consts + k in same else value for k, value in enumerate(eqn.outputs)]
 
 
 def _empty(editor: Editor, eqn: Equation, like: Value) -> Value:
@@ -174,6 +192,7 @@ def _transposed(editor: Editor, eqn: Equation, atom: Atom, permutation: Sequence
 REWRITES: dict[str, Rewrite] = {
     "scan": _no_step,
     "div": _divided,
+    "while": _unchanged,
     "convert_element_type": _same,
     "broadcast_in_dim": _broadcast,
     "reshape": _reshape,

@@ -65,10 +65,10 @@ class Stages:
 
 
 def _kernel(dispatch: Dispatch) -> str:
-    work = dispatch.work
-    layer = f'layer "{work.layer}"' if work.layer else ""
-    cost = f"{work.nbytes} bytes, {work.operations} operations"
-    return "  ".join(filter(None, [dispatch.label, cost, layer, work.line]))
+    cost = dispatch.cost
+    layer = f'layer "{cost.layer}"' if cost.layer else ""
+    amounts = f"{cost.nbytes} bytes, {cost.operations} operations"
+    return "  ".join(filter(None, [dispatch.label, amounts, layer, cost.line]))
 
 
 def _named(slot: Slot) -> str:

@@ -19,7 +19,7 @@ from jax.extend import source_info_util
 from ..errors import UnsupportedPrimitiveError
 from .border import KNOWN
 from .composites import KEY_KINDS, composites
-from .ir import Atom, Aval, Equation, Graph, Literal, ScanParams, Value
+from .ir import INNER, Atom, Aval, Equation, Graph, Literal, ScanParams, Value, WhileParams
 from .scalars import computed
 
 source_info_util.register_exclusion(str(Path(__file__).parents[1]))  # a user's line is none of grilly's
@@ -103,7 +103,7 @@ def locate(source: Sequence[Any]) -> str:
 
 def unsupported(eqn: Equation, why: str = "") -> UnsupportedPrimitiveError:
     """The error for an equation that no kernel can compute."""
-    shown = " ".join(f"{k}={v}" for k, v in eqn.params.items() if not isinstance(v, ScanParams))
+    shown = " ".join(f"{k}={v}" for k, v in eqn.params.items() if not isinstance(v, INNER))
     operands = " ".join(str(atom.aval) for atom in eqn.inputs)
     results = " ".join(str(value.aval) for value in eqn.outputs)
     return UnsupportedPrimitiveError(
@@ -168,6 +168,8 @@ class _Translator:
             return self.cond(eqn, inputs, source)
         if inputs and all(isinstance(i, Literal) for i in inputs) and all(map(_is_number, eqn.outvars)):
             return _folded(eqn, inputs)
+        if name == "while":
+            return self.repeated(eqn, inputs, source)
         if name == "bitcast_convert_type" and len(eqn.invars[0].aval.shape) != len(eqn.outvars[0].aval.shape):
             name = "resized_bits"
         params = _params(name, eqn)
@@ -212,6 +214,22 @@ class _Translator:
         scan = ScanParams(body, params["length"], params["reverse"], consts + len(captured), carries)
         outputs = tuple(Value(_aval(var.aval)) for var in eqn.outvars)
         self.equations.append(Equation("scan", tuple(inputs), outputs, {"scan": scan}, source))
+        return list(outputs)
+
+    def repeated(self, eqn: Any, inputs: list[Atom], source: tuple[Any, ...]) -> list[Atom]:
+        """A while's condition and body become one graph, of one list of consts."""
+        params, inner = eqn.params, _Translator()
+        first, second = params["cond_nconsts"], params["body_nconsts"]
+        values = tuple(Value(atom.aval) for atom in inputs)
+        consts, carry = values[: first + second], values[first + second :]
+        (going,) = inner.walk(*_opened(params["cond_jaxpr"]), [*consts[:first], *carry], source)
+        after = inner.walk(*_opened(params["body_jaxpr"]), [*consts[first:], *carry], source)
+        captured = {value: self.constant(array) for value, array in inner.constants.items()}
+        body = Graph((*consts, *captured, *carry), tuple(inner.equations), (*after, going))
+        inputs = [*inputs[: len(consts)], *captured.values(), *inputs[len(consts) :]]
+        outputs = tuple(Value(_aval(var.aval)) for var in eqn.outvars)
+        repeated = WhileParams(body, len(consts) + len(captured))
+        self.equations.append(Equation("while", tuple(inputs), outputs, {"while": repeated}, source))
         return list(outputs)
 
 

@@ -27,7 +27,7 @@ def plan(dispatches, outputs, arguments=2, donated=(), constants=(), arena_bytes
         donated=frozenset(donated),
         constants=tuple(constants),
         arena_bytes=arena_bytes,
-        dispatches=tuple(dispatches),
+        work=tuple(dispatches),
     )
 
 

@@ -217,3 +217,78 @@ def test_strange_types_are_named(function, named):
     with pytest.raises(UnsupportedPrimitiveError) as error:
         lower(lambda x: [function(x)], [Aval((3,), np.dtype(F32))])
     assert str(error.value).splitlines()[0] == f"grilly cannot compile {named}."
+
+
+def spread(random, low, high):
+    """Numbers of all sizes between two bounds."""
+    return np.exp(random.uniform(np.log(low), np.log(high), 4000)).astype(F32)
+
+
+def errors(got, truth):
+    """Relative ones, where the truth is not next to nothing."""
+    there = np.abs(truth) > 1e-30
+    assert there.sum() > 2000
+    return np.sort(np.abs(got - truth)[there] / np.abs(truth[there]))
+
+
+def test_incomplete_gamma_functions_are_accurate_for_large_and_small_arguments(device):
+    random = np.random.default_rng(4)
+    a, x = spread(random, 1e-3, 1e4), spread(random, 1e-4, 1e4)
+    near = np.arange(a.size) % 2 == 0
+    x[near] = (a * np.exp(random.normal(size=a.size) * np.minimum(1, 3 / np.sqrt(a)))).astype(F32)[near]
+    wide = a.astype(np.float64), x.astype(np.float64)
+
+    below, above = (
+        np.asarray(y).astype(np.float64)
+        for y in grilly.jit(lambda a, x: (lax.igamma(a, x), lax.igammac(a, x)), device=device)(a, x)
+    )
+
+    for got, truth in ((below, special.gammainc(*wide)), (above, special.gammaincc(*wide))):
+        error = errors(got, truth)
+        assert error[-1] <= 3e-5
+        assert error[int(0.99 * error.size)] <= 6e-6
+
+
+def test_the_derivative_of_the_incomplete_gamma_function_is_accurate(device):
+    random = np.random.default_rng(5)
+    a = spread(random, 1e-2, 1e4)
+    x = (a * np.exp(random.normal(size=a.size) * np.minimum(1, 2 / np.sqrt(a)))).astype(F32)
+    wide, h = a.astype(np.float64), 1e-5 * a.astype(np.float64)
+    p = lambda k: special.gammainc(wide + k * h, x.astype(np.float64))  # noqa: E731
+    truth = (8 * (p(1) - p(-1)) - (p(2) - p(-2))) / (12 * h)
+
+    got = np.asarray(grilly.jit(lax.igamma_grad_a, device=device)(a, x))
+
+    np.testing.assert_allclose(got * wide, truth * wide, rtol=2e-5, atol=1e-6)
+
+
+def test_the_incomplete_beta_function_is_accurate_for_large_and_small_arguments(device):
+    random = np.random.default_rng(6)
+    a, b = spread(random, 1e-2, 1e4), spread(random, 1e-2, 1e4)
+    x = np.clip(np.where(np.arange(a.size) % 2, random.beta(a, b), random.uniform(size=a.size)), 1e-6, 1 - 1e-6)
+    x = x.astype(F32)
+
+    got = np.asarray(grilly.jit(lax.betainc, device=device)(a, b, x)).astype(np.float64)
+
+    error = errors(got, special.betainc(*(y.astype(np.float64) for y in (a, b, x))))
+    assert error[-1] <= 3e-4
+    assert error[int(0.99 * error.size)] <= 1e-5
+
+
+@pytest.mark.parametrize("function", [lax.igamma, lax.igammac], ids=lambda f: f.__name__)
+def test_incomplete_gamma_functions_at_their_ends_are_as_jax_has_them(function, device):
+    ends = np.array([0, 1, np.nan, -1, 2.5, 1.5, 100], F32)
+    a, x = (np.ravel(grid) for grid in np.meshgrid(ends, np.append(ends, F32(np.inf))))
+
+    got, expected = (np.asarray(f(a, x)) for f in (grilly.jit(function, device=device), jax.jit(function)))
+
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_incomplete_beta_function_at_its_ends_is_as_jax_has_it(device):
+    ends = np.array([0, 1, 0.5, np.inf, np.nan, -1, 2.5], F32)
+    arguments = [np.ravel(grid) for grid in np.meshgrid(ends, ends, ends)]
+
+    got, expected = (np.asarray(f(*arguments)) for f in (grilly.jit(lax.betainc, device=device), jax.jit(lax.betainc)))
+
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)

@@ -85,7 +85,7 @@ def test_a_missing_barrier_is_heard(name, bound):
     for k in needed:
         wrong = list(plan.dispatches)
         wrong[k] = replace(wrong[k], barrier=False)
-        Executable(bound, replace(plan, dispatches=tuple(wrong)))(program.arguments())
+        Executable(bound, replace(plan, work=tuple(wrong)))(program.arguments())
         heard = {message.name for message in bound.messages}
         bound.messages.clear()
         assert heard

@@ -38,7 +38,7 @@ ROWS = {
 @pytest.mark.parametrize(("function", "arguments", "nbytes", "operations"), ROWS.values(), ids=ROWS)
 def test_bytes_and_operations_of_one_kernel(function, arguments, nbytes, operations):
     (dispatch,) = grilly.jit(function, device="cpu").lower(*arguments).lowered.plan.dispatches
-    assert (dispatch.work.nbytes, dispatch.work.operations) == (nbytes, operations)
+    assert (dispatch.cost.nbytes, dispatch.cost.operations) == (nbytes, operations)
 
 
 def test_each_step_of_a_loop_has_the_work_of_one_step():
@@ -46,7 +46,7 @@ def test_each_step_of_a_loop_has_the_work_of_one_step():
         return lax.scan(lambda v, x: (v @ w + x, None), v, x_seq)[0]
 
     plan = grilly.jit(recurrent, device="cpu").lower(W[:, :4], X, np.ones((3, 6, 4), np.float32)).lowered.plan
-    products = [d.work for d in plan.dispatches if "matmul" in d.label]
+    products = [d.cost for d in plan.dispatches if "matmul" in d.label]
     assert [work.operations for work in products] == [2 * 6 * 4 * 4 + 24] * 3
     assert [work.nbytes for work in products] == [(24 + 16 + 24 + 24) * FLOAT] * 3
 
@@ -58,5 +58,5 @@ def test_the_layer_of_a_gradient_is_that_of_its_function():
         return h.sum()
 
     dispatches = grilly.jit(jax.grad(loss), device="cpu").lower(W, X).lowered.plan.dispatches
-    assert {d.work.layer for d in dispatches if "matmul" in d.label} == {"encoder.0"}
-    assert all("test_costs.py" in d.work.line and d.work.line.endswith("loss)") for d in dispatches)
+    assert {d.cost.layer for d in dispatches if "matmul" in d.label} == {"encoder.0"}
+    assert all("test_costs.py" in d.cost.line and d.cost.line.endswith("loss)") for d in dispatches)

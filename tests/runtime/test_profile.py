@@ -37,18 +37,18 @@ def test_a_row_says_what_ran_how_long_and_for_whom(device, capsys):
 
     (row,) = p.rows
     assert (row.function, row.kernel, row.device) == ("grilly.jit(forward)", "matmul[8,8]", device.name)
-    assert (row.calls, row.work.layer) == (3, "readout")
-    assert re.fullmatch(r".*test_profile\.py:\d+(:\d+)? \(forward\)", row.work.line)
-    assert (row.work.nbytes, row.work.operations) == (3 * 64 * 4, 2 * 8**3 + 64)
+    assert (row.calls, row.cost.layer) == (3, "readout")
+    assert re.fullmatch(r".*test_profile\.py:\d+(:\d+)? \(forward\)", row.cost.line)
+    assert (row.cost.nbytes, row.cost.operations) == (3 * 64 * 4, 2 * 8**3 + 64)
     assert 0 < row.ms < row.total < 10_000
-    assert row.gb_s == pytest.approx(row.work.nbytes / row.ms / 1e6)
-    assert row.gflop_s == pytest.approx(row.work.operations / row.ms / 1e6)
+    assert row.gb_s == pytest.approx(row.cost.nbytes / row.ms / 1e6)
+    assert row.gflop_s == pytest.approx(row.cost.operations / row.ms / 1e6)
     assert row.ceiling == pytest.approx(1e9 * row.gb_s / device.copy_bandwidth)
     said = capsys.readouterr().out
     assert said == f"{p}\n"
     title, _, line = said.splitlines()
     assert re.match(r"grilly.profile: 3 calls, 3 dispatches, [\d.]+ ms; .* copies [\d.]+ GB/s: the ceiling$", title)
-    assert line.endswith(f'grilly.jit(forward)  matmul[8,8]  layer "readout"  {row.work.line}')
+    assert line.endswith(f'grilly.jit(forward)  matmul[8,8]  layer "readout"  {row.cost.line}')
 
 
 def test_on_the_cpu_a_row_is_a_function(capsys):
@@ -80,7 +80,7 @@ def test_a_training_step_names_its_layers(place):
         step(np.ones((3, 2, 8), np.float32), np.array([0, 1]))
     rows = p.rows
     assert {row.function for row in rows} == {"grilly.jit(step)"}
-    assert {row.work.layer for row in rows} >= ({"0", "1", "2", "3"} if place == "vulkan" else {""})
+    assert {row.cost.layer for row in rows} >= ({"0", "1", "2", "3"} if place == "vulkan" else {""})
 
 
 def test_the_steps_of_a_loop_are_one_row(device):

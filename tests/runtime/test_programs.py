@@ -12,6 +12,7 @@ from programs_indexing import INDEXING
 from programs_loop import LOOPS
 from programs_math import MATH
 from programs_recompute import RECOMPUTED
+from programs_while import WHILES
 
 import grilly
 from grilly.runtime.fingerprint import fingerprint
@@ -20,7 +21,7 @@ from grilly.runtime.lower import Lowered, lower
 from grilly.runtime.packing import packed, unpacked
 from grilly.runtime.target import Target
 
-ALL = PROGRAMS | LOOPS | MATH | INDEXING | RECOMPUTED
+ALL = PROGRAMS | LOOPS | MATH | INDEXING | RECOMPUTED | WHILES
 each = pytest.mark.parametrize("program", ALL.values(), ids=ALL.keys())
 FLOAT_OPERATIONS = {127: "FNegate", 129: "FAdd", 131: "FSub", 133: "FMul", 136: "FDiv", 140: "FRem", 141: "FMod"}
 DECORATE, NO_CONTRACTION = 71, 42

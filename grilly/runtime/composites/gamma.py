@@ -39,6 +39,11 @@ def lgamma(x: jax.Array) -> jax.Array:
     return jnp.where(x <= -0.5, reflected, result)
 
 
+def lgamma_of_next(x: jax.Array) -> jax.Array:
+    """`lgamma(1 + x)`, for x from -1/2 to 2: near 0, `1 + x` would lose it."""
+    return jnp.where(x < 0.5, x * polynomial(x, *NEAR_ONE), (x - 1.0) * polynomial(x - 1.0, *NEAR_TWO))
+
+
 def _lgamma_from_two(x: jax.Array) -> jax.Array:
     """From 3/2 on. Below 8, a polynomial near 2 and the logarithm of the factors in between; then Stirling's series."""
     whole = jnp.clip(jnp.floor(x), 2.0, 8.0)

@@ -87,3 +87,14 @@ def in_float32(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
         return function(*(arg.astype(jnp.float32) for arg in args), **params).astype(dtype)
 
     return computed
+
+
+def each(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """A function of numbers as one of arrays, element by element: each has loops of its own length."""
+
+    @wraps(function)
+    def computed(*args: jax.Array) -> jax.Array:
+        shape = jnp.broadcast_shapes(*(arg.shape for arg in args))
+        return jax.vmap(function)(*(jnp.broadcast_to(arg, shape).reshape(-1) for arg in args)).reshape(shape)
+
+    return computed

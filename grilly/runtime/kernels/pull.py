@@ -14,7 +14,9 @@ from . import elementwise
 
 Source = Callable[[Place], Ref]
 ViewRule = Callable[["Pull", Equation, Place], Ref]
+JointRule = Callable[["Pull", Equation, Value, Place], Mapping[Value, Ref]]  # also of other outputs than the wanted one
 RULES: dict[str, ViewRule] = {}
+JOINT: dict[str, "JointRule"] = {}
 REPEATING: set[str] = set()  # views that look at an element of an operand many times over
 
 
@@ -51,7 +53,21 @@ class Pull:
             return self.sources[atom](place)
         key = ("value", self, atom, place.key)
         found = self.b.recall(key)
-        return found if found is not None else self.b.known(key, self._computed(self.producer[atom], place))
+        if found is not None:
+            return found
+        eqn = self.producer[atom]
+        if eqn.primitive not in JOINT:
+            return self.b.known(key, self._computed(eqn, place))
+        results = JOINT[eqn.primitive](self, eqn, atom, place)
+        for value, ref in results.items():
+            self.b.known(("value", self, value, place.reshaped(value.shape).key), ref)
+        return results[atom]
+
+    def own(self, atom: Atom, place: Place) -> Ref:
+        """The element that belongs to an invocation: its own, or the one that a scalar has."""
+        if atom.size == 1:
+            return self.at(atom, Place(self.b, atom.shape, linear=0))
+        return self.at(atom, place.reshaped(atom.shape))
 
     def like(self, atom: Atom, place: Place) -> Ref:
         """The element that an elementwise equation reads at `place`: axes of extent 1, and scalars, broadcast."""

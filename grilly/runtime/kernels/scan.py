@@ -11,10 +11,11 @@ from functools import lru_cache, partial
 
 from ..builder import Index, Ref
 from ..indexing import Place, add, assume, div, equal, less, mod, mul, sub
-from ..ir import Atom, Chunks, ScanParams, Value
+from ..ir import Atom, Chunks, Equation, ScanParams, Value, WhileParams
 from . import elementwise
 from .gather import COMPUTED, keeps_place
 from .map import store_roots
+from .places import reads_own_element
 from .pull import RULES
 from .steps import Operands, Steps
 from .task import WORKGROUP, Context, Task, groups_for
@@ -38,14 +39,42 @@ def size_of(scan: ScanParams) -> int:
 
 
 @lru_cache(maxsize=1024)
-def is_pointwise(scan: ScanParams) -> bool:
-    """Whether a step computes every element of its carry from that element alone."""
+def is_pointwise(scan: ScanParams, own: frozenset[int] = frozenset()) -> bool:
+    """Whether a step computes every element of its carry from that element alone: of consts number `own`, too."""
     size = math.prod(domain(scan))
-    carries = scan.body.inputs[scan.consts : scan.consts + scan.carries]
+    carries = [value for k, value in enumerate(scan.body.inputs) if k in own or 0 <= k - scan.consts < scan.carries]
     if any(value.size not in (1, size) for value in carries):
         return False
     carried = _of_carries(scan, carries)
-    return all(_keeps_place(scan, atom, carried, set()) for atom in scan.body.outputs)
+    if all(_keeps_place(scan, atom, carried, set()) for atom in scan.body.outputs):
+        return True
+    if not all(_in_registers(eqn, carried) for eqn in scan.body.equations):
+        return False
+    others = [value for value in scan.body.inputs if value not in carries]
+    return reads_own_element(scan.body.producer, scan.body.outputs, carries, others, domain(scan))
+
+
+def kind_of(eqn: Equation) -> str | None:
+    """The kind of kernel that a scan or a while needs: None for loops in the registers of any kernel."""
+    if "scan" in eqn.params:
+        scan: ScanParams = eqn.params["scan"]
+        if not scan.carries and all(_in_registers(inner, set()) for inner in scan.body.equations):
+            return None
+        return "scan" if is_pointwise(scan) else "loop"
+    return None if is_pointwise_while(eqn.params["while"]) else "loop"
+
+
+def is_pointwise_while(params: WhileParams, own: frozenset[int] = frozenset()) -> bool:
+    """Whether a while works on every element of its carry, and of consts number `own`, by itself."""
+    return params.going.size in (1, math.prod(domain(params.step))) and is_pointwise(params.step, own)
+
+
+def reads_own_place(eqn: Equation, number: int) -> bool:
+    """Whether a while reads operand `number` only at the place of the element that it works on."""
+    params: WhileParams | None = eqn.params.get("while")
+    if params is None or eqn.inputs[number].size != math.prod(domain(params.step)):
+        return False
+    return number >= params.consts or is_pointwise_while(params, frozenset({number}))
 
 
 def _of_carries(scan: ScanParams, carries: Sequence[Value]) -> set[Value]:
@@ -63,16 +92,26 @@ def _keeps_place(scan: ScanParams, atom: Atom, carried: set[Value], seen: set[Va
         return True
     seen.add(atom)
     inner = scan.body.producer[atom]
-    if inner.primitive not in elementwise.rules and inner.primitive not in RULES:
+    if not _in_registers(inner, carried):
         return False
-    keeps = inner.primitive in elementwise.rules or (
-        inner.primitive in RESHAPES and inner.inputs and inner.inputs[0].size == atom.size
-    )
+    keeps = inner.primitive in elementwise.rules or inner.primitive == "while"
+    keeps = keeps or bool(inner.primitive in RESHAPES and inner.inputs and inner.inputs[0].size == atom.size)
     for number, operand in enumerate(inner.inputs):
         moved = not (keeps or keeps_place(inner, number)) or operand.size not in (1, atom.size)
         if moved and operand.size > 1 and operand in carried:
             return False
     return all(_keeps_place(scan, operand, carried, seen) for operand in inner.inputs)
+
+
+def _in_registers(eqn: Equation, carried: set[Value]) -> bool:
+    """Whether an equation of a step is computed wherever its value is needed; `carried` depend on the carry."""
+    if "while" in eqn.params:
+        params: WhileParams = eqn.params["while"]
+        own = (k for k, atom in enumerate(eqn.inputs[: params.consts]) if atom in carried and atom.size > 1)
+        return is_pointwise_while(params, frozenset(own))
+    if "scan" in eqn.params:
+        return kind_of(eqn) is None
+    return eqn.primitive in elementwise.rules or eqn.primitive in RULES
 
 
 def searched(scan: ScanParams) -> set[int]:

@@ -52,22 +52,16 @@ class Steps:
     def run(self, t: Index, carried: Sequence[Ref], found: Sequence[Ref] = ()) -> list[Ref]:
         """What one step puts out."""
         pull = self._pull(t, carried, found)
-        return [self._own(pull, atom) for atom in self.body.outputs]
+        return [pull.own(atom, self.place) for atom in self.body.outputs]
 
     def owned(self, atoms: Sequence[Atom]) -> list[Ref]:
         """This invocation's elements of arrays."""
-        return [self._own(self.outer, atom) for atom in atoms]
+        return [self.outer.own(atom, self.place) for atom in atoms]
 
     def owned_at(self, sequences: Sequence[Atom], t: Index) -> list[Ref]:
         """This invocation's elements of one element of sequences."""
         own = [self.place.linear if math.prod(x.shape[1:]) > 1 else 0 for x in sequences]
         return [self.outer.at(x, self._at_time(x.shape, t, i)) for x, i in zip(sequences, own, strict=True)]
-
-    def _own(self, pull: Pull, atom: Atom) -> Ref:
-        """The element that belongs to an invocation: its own, or the one that a scalar has."""
-        if atom.size == 1:
-            return pull.at(atom, Place(self.b, atom.shape, linear=0))
-        return pull.at(atom, self.place.reshaped(atom.shape))
 
     def _at_time(self, shape: Sequence[int], t: Index, linear: Index) -> Place:
         """The place of one step's element in a sequence of shape (T, *)."""
