@@ -40,6 +40,7 @@ CALLS = {
 IDENTITIES = {
     "copy",
     "copy_p",
+    "device_put",
     "stop_gradient",
     "optimization_barrier",
     "name",
@@ -99,7 +100,8 @@ def unsupported(eqn: Equation, why: str = "") -> UnsupportedPrimitiveError:
         f"grilly cannot compile `{eqn.primitive}`{f' {why}' if why else ''}.\n"
         f"  at   {locate(eqn.source)}\n"
         f"  in   {results} = {eqn.primitive}[{shown}] {operands}\n"
-        f"  fix  compute it outside grilly.jit, or run on device='cpu'."
+        "  fix  compute it outside grilly.jit, on device='cpu', or add a rule to grilly/runtime "
+        "(docs/primitives.md lists those there are)."
     )
 
 

@@ -136,6 +136,7 @@ PROGRAMS = {
     "uint_bits": binary(lambda x, y: (x & y, x | y, x ^ y, ~x, lax.population_count(x)), np.uint32),
     "shifts": binary(lambda x, y: (x << (y & 7), lax.shift_right_arithmetic(x, y & 7)), np.int32),
     "shift_beyond": Program(lambda x: (x << 32, lax.shift_right_logical(x, np.uint32(40))), (((9,), np.uint32),)),
+    "placed": unary(lambda x: jax.device_put(x) + 1),
     "booleans": binary(lambda x, y: (x & y, x | y, x ^ y, ~x), np.bool_),
     "casts": unary(lambda x: (x.astype(jnp.int32), x.astype(jnp.uint8).astype(F32), x > 0, x.astype(bool))),
     "bitcast": unary(lambda x: lax.bitcast_convert_type(x, jnp.uint32)),
@@ -173,6 +174,7 @@ PROGRAMS = {
     "matmul_batched": Program(jnp.matmul, ((3, 5, 9), (3, 9, 4)), 1, 1e-6),
     "matmul_vector": Program(jnp.matmul, ((5, 9), (9,)), 1, 1e-6),
     "matmul_large": Program(lambda x, w: x @ w.T, ((130, 70), (97, 70)), 1, 1e-6),
+    "matmul_of_booleans": Program(lambda x, y: lax.dot(x > 3, y > 3), ((17, 9), (9, 23)), 2),
     "matmul_of_bits": Program(lambda x, w: (x > 0).astype(F32) @ w, ((20, 9), (9, 23)), 2, 1e-6),
     # Convolutions and windows
     "conv": Program(conv, ((2, 3, 8, 7), (4, 3, 3, 3)), 1, 1e-6),

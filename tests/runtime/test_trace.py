@@ -58,7 +58,10 @@ def test_what_cannot_be_compiled_is_named_with_the_users_line():
     assert first == "grilly cannot compile `svd`."
     assert re.fullmatch(rf"  at   {re.escape(__file__)}:{line}:\d+ \(singular\)", at)
     assert re.fullmatch(r"  in   float32\[4\] = svd\[.*\] float32\[4,5\]", inside)
-    assert fix == "  fix  compute it outside grilly.jit, or run on device='cpu'."
+    assert fix == (
+        "  fix  compute it outside grilly.jit, on device='cpu', or add a rule to grilly/runtime "
+        "(docs/primitives.md lists those there are)."
+    )
 
 
 def test_the_layer_is_named_too():
