@@ -151,6 +151,8 @@ class _Translator:
             return inputs
         if name == "scan":
             return self.scan(eqn, inputs, source)
+        if name == "custom_linear_solve":
+            return self.linear_solve(eqn, inputs, source)
         if name == "platform_index" and (ours := _branch_of_platforms(eqn.params["platforms"])) is not None:
             return [_literal(ours, np.int32)]
         if name in UNDEFINED:
@@ -164,7 +166,11 @@ class _Translator:
         params = _params(name, eqn)
         _check_dtypes(eqn, inputs, params, source)
         if name in composites:
-            return self.walk(*_opened(_composite(name, _key_of(inputs), _key_of(params))), inputs, source)
+            try:
+                jaxpr = _composite(name, _key_of(inputs), _key_of(params))
+            except NotImplementedError as error:
+                raise _refusal(eqn, inputs, params, source, str(error)) from error
+            return self.walk(*_opened(jaxpr), inputs, source)
         outputs = tuple(Value(_aval(var.aval)) for var in eqn.outvars)
         self.equations.append(Equation(name, tuple(inputs), outputs, params, source))
         return list(outputs)
@@ -191,6 +197,13 @@ class _Translator:
             self.equations.append(Equation("select_n", (which, *cases), (value,), {}, source))
             outputs.append(value)
         return outputs
+
+    def linear_solve(self, eqn: Any, inputs: list[Atom], source: tuple[Any, ...]) -> list[Atom]:
+        """What solves is called; what only derivatives need is not."""
+        lengths, jaxprs = eqn.params["const_lengths"], eqn.params["jaxprs"]
+        start = lengths.matvec + lengths.vecmat
+        operands = [*inputs[start : start + lengths.solve], *inputs[sum(lengths) :]]
+        return self.walk(*_opened(jaxprs.solve), operands, source)
 
     def scan(self, eqn: Any, inputs: list[Atom], source: tuple[Any, ...]) -> list[Atom]:
         """A scan's body is a graph of its own; arrays that it captures become further consts."""
@@ -258,8 +271,14 @@ def _check_dtypes(eqn: Any, inputs: Sequence[Atom], params: dict[str, Any], sour
     if params.get("kind", "key<fry>") not in KEY_KINDS:
         strange.append(params["kind"])
     if strange:
-        outputs = tuple(Value(_aval(var.aval)) for var in eqn.outvars)
-        raise unsupported(Equation(eqn.primitive.name, tuple(inputs), outputs, params, source), f"of {strange[0]}")
+        raise _refusal(eqn, inputs, params, source, f"of {strange[0]}")
+
+
+def _refusal(
+    eqn: Any, inputs: Sequence[Atom], params: dict[str, Any], source: tuple[Any, ...], why: str
+) -> UnsupportedPrimitiveError:
+    outputs = tuple(Value(_aval(var.aval)) for var in eqn.outvars)
+    return unsupported(Equation(eqn.primitive.name, tuple(inputs), outputs, params, source), why)
 
 
 def _params(name: str, eqn: Any) -> dict[str, Any]:
