@@ -8,6 +8,7 @@ from jax import lax
 from jax import numpy as jnp
 
 from .matrices import column, each_column, numbers, over_batches, row
+from .numeric import in_float32
 
 
 def triangular_solve(
@@ -80,7 +81,7 @@ def tridiagonal_solve(below: jax.Array, diagonal: jax.Array, above: jax.Array, b
 
 
 composites: dict[str, Callable] = {
-    "triangular_solve": triangular_solve,
-    "cholesky": cholesky,
-    "tridiagonal_solve": tridiagonal_solve,
+    "triangular_solve": in_float32(triangular_solve),
+    "cholesky": in_float32(cholesky),
+    "tridiagonal_solve": in_float32(tridiagonal_solve),
 }
