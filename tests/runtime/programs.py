@@ -40,6 +40,8 @@ class Program:
     def _argument(self, random: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         if dtype.kind in "fV":  # V: bfloat16
             return random.uniform(self.low, self.high, shape).astype(dtype)
+        if dtype.kind == "c":
+            return (random.uniform(self.low, self.high, (*shape, 2)) @ [1, 1j]).astype(dtype)
         if dtype.kind == "b":
             return random.integers(0, 2, shape).astype(dtype)
         info = np.iinfo(dtype)

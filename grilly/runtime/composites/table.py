@@ -11,6 +11,7 @@ from . import (
     arrays,
     bessel,
     bits,
+    complexes,
     cumulative,
     error_function,
     exponential,
@@ -58,4 +59,5 @@ composites: dict[str, Callable] = {
     **triangles.composites,
     **factors.composites,
     **jacobi.composites,
+    **complexes.composites,
 }
