@@ -125,7 +125,8 @@ def _roots(length: int, backward: bool) -> NDArray[np.complex128]:
     """The matrix of a transform, complex128; that of one back is divided by the length."""
     number = np.arange(length)
     angle = 2 * np.pi * (np.outer(number, number) % length) / length
-    return np.exp(1j * angle) / length if backward else np.exp(-1j * angle)
+    roots: NDArray[np.complex128] = np.exp(1j * angle if backward else -1j * angle)
+    return roots / length if backward else roots
 
 
 def _along(x: Number, axis: int, matrix: NDArray[np.complex128]) -> Number:
