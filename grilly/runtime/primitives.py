@@ -25,6 +25,7 @@ TITLE = """# Primitives
 What `grilly.jit` compiles. Written by `python -m grilly.runtime.primitives`; a test compares.
 
 All take float32, int32, uint32 and bool; float16, bfloat16 and shorter integers where the device has them in memory.
+complex64 is a pair of float32: what views do not move, the rows `complex_...` compute, under that name here alone.
 Gradients are JAX's own, made of primitives of this table. Anything else raises `UnsupportedPrimitiveError` with the
 line of your code, when the function is traced.
 """
