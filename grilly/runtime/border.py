@@ -24,6 +24,7 @@ KNOWN = frozenset(
         *(np.float16, np.float32, jax.numpy.bfloat16),
     )
 )
+COMPLEX = np.dtype(np.complex64)  # inside, pairs of float32
 NUMBERS = (np.ndarray, np.generic, jax.Array, bool, int, float)
 
 

@@ -13,7 +13,7 @@ from ..config import config
 from ..errors import DeviceError, ParameterError, ShapeError
 from . import debug
 from .array import Array, Donated
-from .border import KNOWN, canonical, is_key
+from .border import COMPLEX, KNOWN, canonical, is_key
 from .cpu import CpuDevice, CpuExecutable
 from .devices import Device, default_device, find_device
 from .ir import Aval
@@ -174,7 +174,10 @@ class Jit:
                 if type(value) is not np.ndarray or value.dtype not in KNOWN:
                     if isinstance(value, Tracer):
                         return None
-                    value = canonical(value, functools.partial(self.argument, tree, k))
+                    if np.iscomplexobj(value):
+                        value = np.asarray(value, COMPLEX)
+                    else:
+                        value = canonical(value, functools.partial(self.argument, tree, k))
                 values.append(value)
             signature.append((value.shape, value.dtype))
         return _Call(leaves, values, tree, statics, tuple(signature), device or default_device())
@@ -235,6 +238,7 @@ class _Flat:
     def __init__(self, function: Callable, call: _Call) -> None:
         self._function, self._arguments, self._statics = function, call.tree, call.statics
         self.results: Any = None
+        self.complex: list[bool] = []
 
     def __call__(self, *leaves: Any) -> list[Any]:
         args, kwargs = jax.tree_util.tree_unflatten(self._arguments, leaves)
@@ -244,6 +248,7 @@ class _Flat:
         results, self.results = jax.tree_util.tree_flatten(self._function(*args, **kwargs))
         if any(is_key(result) for result in results):
             raise ShapeError("a compiled function cannot return a typed random key. Return jax.random.key_data(key).")
+        self.complex = [np.iscomplexobj(result) for result in results]
         return [_for_jax(result) for result in results]
 
 
@@ -262,7 +267,8 @@ class _Compiled:
         for k, donated in self._donations:
             if type(leaves[k]) is Array:
                 leaves[k].donate(donated)
-        arrays = [Array(s, a.shape, a.dtype, device) for s, a in zip(storages, executable.results, strict=True)]
+        avals = map(_as_returned, executable.results, self._flat.complex)
+        arrays = [Array(s, a.shape, a.dtype, device) for s, a in zip(storages, avals, strict=True)]
         return jax.tree_util.tree_unflatten(self._flat.results, arrays)
 
 
@@ -287,6 +293,11 @@ def _stages(flat: _Flat, call: _Call, donated: frozenset[int], name: str) -> Sta
 
 def _avals(call: _Call) -> list[Aval]:
     return [Aval(shape, dtype) for shape, dtype in call.signature]
+
+
+def _as_returned(aval: Aval, is_complex: bool) -> Aval:
+    """What the caller sees: complex numbers, which programs compute as pairs of floats."""
+    return Aval(aval.shape[:-1], COMPLEX) if is_complex and aval.dtype.kind == "f" else aval
 
 
 def _for_jax(leaf: Any) -> Any:

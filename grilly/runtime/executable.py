@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .border import COMPLEX
 from .commands import Recording
 from .device import MIB, VulkanDevice
 from .heap import ALIGNMENT, Buffer
@@ -296,7 +297,8 @@ class _Slot:
 
     def fill(self, values: Sequence[Any]) -> None:
         for k, view in self._views.items():
-            np.copyto(view, values[k])
+            is_complex = values[k].dtype == COMPLEX
+            np.copyto(view.view(COMPLEX)[..., 0] if is_complex else view, values[k])
 
     def upload(self, recording: Recording, values: Sequence[Any]) -> None:
         """Copies to the device: to the slot's own memory, and to the buffers of those that are kept."""

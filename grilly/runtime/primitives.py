@@ -26,6 +26,7 @@ TITLE = """# Primitives
 What `grilly.jit` compiles. Written by `python -m grilly.runtime.primitives`; a test compares.
 
 All take float32, int32, uint32 and bool; float16, bfloat16 and shorter integers where the device has them in memory.
+complex64 is a pair of float32: what views do not move, the rows `complex_...` compute, under that name here alone.
 Gradients are JAX's own, made of primitives of this table. Anything else raises `UnsupportedPrimitiveError` with the
 line of your code, when the function is traced.
 """
@@ -40,7 +41,7 @@ def rows() -> Iterator[tuple[str, str, str]]:
     kinds.update((name, ("composite", _summary(function))) for name, function in composites.items())
     kinds.update((name, ("product", "")) for name in ("dot_general", "conv_general_dilated"))
     kinds.update({"scan": ("scan", ""), "while": ("while", ""), "cond": ("choice", "")})
-    kinds.update((name, ("call", "")) for name in CALLS)
+    kinds.update((name, ("call", "")) for name in (*CALLS, "custom_linear_solve"))
     kinds.update((name, ("nothing", "")) for name in IDENTITIES | UNDEFINED | {"platform_index"})
     for name in sorted(kinds):
         yield name, *kinds[name]

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from .ir import INNER, Atom, Aval, Equation, Graph, Literal, ScanParams, Value, WhileParams
 
 
@@ -22,9 +24,10 @@ class Editor:
         self.equations.append(eqn.reading(map(self.now, eqn.inputs)))
 
     def make(self, primitive: str, inputs: Iterable[Atom], shape: Sequence[int], like: Equation, /, **params) -> Value:
-        """A new equation of one output, of the dtype of its last input."""
+        """A new equation of one output, of the dtype that a product asks for, or of its last input's."""
         inputs = tuple(inputs)
-        value = Value(Aval(tuple(shape), inputs[-1].dtype))
+        dtype = np.dtype(params.get("preferred_element_type", inputs[-1].dtype))
+        value = Value(Aval(tuple(shape), dtype))
         self.equations.append(Equation(primitive, inputs, (value,), params, like.source))
         return value
 

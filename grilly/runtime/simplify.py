@@ -154,7 +154,8 @@ def convolution(editor: Editor, eqn: Equation) -> Sequence[Atom]:
     axes |= {axis: [3 + k] for k, axis in enumerate(spec.out_spec[2:])}
     order = [own for axis in range(len(out)) for own in axes[axis]]
     shape = [extents[axis] for axis in order]
-    total = editor.make("dot_general", [kernel, patches], shape, eqn, dimension_numbers=numbers, order=tuple(order))
+    product = {"dimension_numbers": numbers, "preferred_element_type": eqn.outputs[0].dtype, "order": tuple(order)}
+    total = editor.make("dot_general", [kernel, patches], shape, eqn, **product)
     return [editor.make("reshape", [total], eqn.outputs[0].shape, eqn)]
 
 

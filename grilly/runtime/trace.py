@@ -1,7 +1,7 @@
 """From a Python function to a `Graph`: the one file that reads JAX's jaxprs.
 
-Calls are inlined, scalars known at trace time are folded by JAX itself, typed random keys become their uint32 data, and
-primitives that have a composite (`composites`) become the equations it is made of.
+Calls are inlined, scalars known at trace time are folded by JAX itself, typed random keys become their uint32 data and
+complex numbers pairs of floats, and primitives that have a composite (`composites`) become the equations it is made of.
 """
 
 import re
@@ -17,7 +17,7 @@ from jax.extend import core as jex
 from jax.extend import source_info_util
 
 from ..errors import UnsupportedPrimitiveError
-from .border import KNOWN
+from .border import COMPLEX, KNOWN
 from .composites import KEY_KINDS, composites
 from .ir import INNER, Atom, Aval, Equation, Graph, Literal, ScanParams, Value, WhileParams
 from .scalars import computed
@@ -39,26 +39,15 @@ CALLS = {
 }
 # What only says something to XLA: the outputs are the inputs.
 IDENTITIES = {
-    "copy",
-    "copy_p",
-    "stop_gradient",
-    "optimization_barrier",
-    "name",
-    "random_wrap",
-    "random_unwrap",
+    *("copy", "copy_p", "device_put", "stop_gradient", "optimization_barrier", "name"),
+    *("random_wrap", "random_unwrap"),
 }
 # What has no defined value: the residuals of the branch of a cond that was not taken, say.
 UNDEFINED = {"empty", "empty2"}
 # Parameters that no shader depends on.
 IGNORED = {
-    "sharding",
-    "out_sharding",
-    "weak_type",
-    "accuracy",
-    "unroll",
-    "linear",
+    *("sharding", "out_sharding", "weak_type", "accuracy", "unroll", "linear", "impl"),
     "_split_transpose",
-    "impl",
 }
 
 
@@ -110,7 +99,8 @@ def unsupported(eqn: Equation, why: str = "") -> UnsupportedPrimitiveError:
         f"grilly cannot compile `{eqn.primitive}`{f' {why}' if why else ''}.\n"
         f"  at   {locate(eqn.source)}\n"
         f"  in   {results} = {eqn.primitive}[{shown}] {operands}\n"
-        f"  fix  compute it outside grilly.jit, or run on device='cpu'."
+        "  fix  compute it outside grilly.jit, on device='cpu', or add a rule to grilly/runtime "
+        "(docs/primitives.md lists those there are)."
     )
 
 
@@ -137,7 +127,7 @@ class _Translator:
         env.update((var, self.constant(const)) for var, const in zip(jaxpr.constvars, consts, strict=True))
 
         def read(atom: Any) -> Atom:
-            return _literal(atom.val, _aval(atom.aval).dtype) if isinstance(atom, jex.Literal) else env[atom]
+            return self.constant(_number(atom)) if isinstance(atom, jex.Literal) else env[atom]
 
         for eqn in jaxpr.eqns:
             outputs = self.equation(eqn, [read(atom) for atom in eqn.invars], (*callers, eqn.source_info))
@@ -146,6 +136,8 @@ class _Translator:
 
     def constant(self, array: Any) -> Atom:
         array = np.asarray(jax.random.key_data(array) if _is_key(array.dtype) else array)
+        if array.dtype == COMPLEX:
+            array = np.stack([array.real, array.imag], -1)
         if array.ndim == 0:
             return _literal(array, array.dtype)
         value = Value(Aval(array.shape, array.dtype))
@@ -160,6 +152,8 @@ class _Translator:
             return inputs
         if name == "scan":
             return self.scan(eqn, inputs, source)
+        if name == "custom_linear_solve":
+            return self.linear_solve(eqn, inputs, source)
         if name == "platform_index" and (ours := _branch_of_platforms(eqn.params["platforms"])) is not None:
             return [_literal(ours, np.int32)]
         if name in UNDEFINED:
@@ -173,9 +167,16 @@ class _Translator:
         if name == "bitcast_convert_type" and len(eqn.invars[0].aval.shape) != len(eqn.outvars[0].aval.shape):
             name = "resized_bits"
         params = _params(name, eqn)
-        _check_dtypes(eqn, inputs, params, source)
+        pairs = [var.aval.dtype == COMPLEX for var in (*eqn.invars, *eqn.outvars)]
+        if any(pairs) and name not in MOVED:
+            name, params["pairs"] = f"complex_{name}", tuple(pairs[: len(inputs)])
+        _check_dtypes(name, eqn, params, source)
         if name in composites:
-            return self.walk(*_opened(_composite(name, _key_of(inputs), _key_of(params))), inputs, source)
+            try:
+                jaxpr = _composite(name, _key_of(inputs), _key_of(params))
+            except NotImplementedError as error:
+                raise _refusal(eqn, params, source, str(error)) from error
+            return self.walk(*_opened(jaxpr), inputs, source)
         outputs = tuple(Value(_aval(var.aval)) for var in eqn.outvars)
         self.equations.append(Equation(name, tuple(inputs), outputs, params, source))
         return list(outputs)
@@ -202,6 +203,13 @@ class _Translator:
             self.equations.append(Equation("select_n", (which, *cases), (value,), {}, source))
             outputs.append(value)
         return outputs
+
+    def linear_solve(self, eqn: Any, inputs: list[Atom], source: tuple[Any, ...]) -> list[Atom]:
+        """What solves is called; what only derivatives need is not."""
+        lengths, jaxprs = eqn.params["const_lengths"], eqn.params["jaxprs"]
+        start = lengths.matvec + lengths.vecmat
+        operands = [*inputs[start : start + lengths.solve], *inputs[sum(lengths) :]]
+        return self.walk(*_opened(jaxprs.solve), operands, source)
 
     def scan(self, eqn: Any, inputs: list[Atom], source: tuple[Any, ...]) -> list[Atom]:
         """A scan's body is a graph of its own; arrays that it captures become further consts."""
@@ -251,13 +259,17 @@ def _is_key(dtype: Any) -> bool:
 
 
 def _is_number(var: Any) -> bool:
-    return var.aval.shape == () and not _is_key(var.aval.dtype)
+    return var.aval.shape == () and not _words(var.aval.dtype)
 
 
 def _aval(aval: Any) -> Aval:
-    if _is_key(aval.dtype):
-        return Aval((*aval.shape, _key_words(aval.dtype)), np.dtype(np.uint32))
+    if words := _words(aval.dtype):
+        return Aval((*aval.shape, words), np.dtype(np.uint32 if _is_key(aval.dtype) else np.float32))
     return Aval(tuple(aval.shape), np.dtype(aval.dtype))
+
+
+def _number(literal: Any) -> np.ndarray:
+    return np.asarray(literal.val, literal.aval.dtype)
 
 
 def _literal(value: Any, dtype: Any) -> Literal:
@@ -282,34 +294,44 @@ def _folded(eqn: Any, inputs: Sequence[Atom]) -> list[Atom]:
     return [_literal(result, var.aval.dtype) for result, var in zip(results, eqn.outvars, strict=True)]
 
 
-def _check_dtypes(eqn: Any, inputs: Sequence[Atom], params: dict[str, Any], source: tuple[Any, ...]) -> None:
-    """No kernel computes complex numbers, integers and floats of strange widths, or keys of a user's own kind."""
+def _check_dtypes(name: str, eqn: Any, params: dict[str, Any], source: tuple[Any, ...]) -> None:
+    """No kernel computes integers and floats of strange widths, or keys of a user's own kind; few complex numbers."""
     dtypes = [var.aval.dtype for var in (*eqn.invars, *eqn.outvars)]
-    strange = [dtype for dtype in dtypes if dtype not in KNOWN and not _is_key(dtype)]
+    written = name in MOVED or name in composites
+    strange = [dtype for dtype in dtypes if dtype not in KNOWN and not (_words(dtype) and written)]
     if params.get("kind", "key<fry>") not in KEY_KINDS:
         strange.append(params["kind"])
     if strange:
-        outputs = tuple(Value(_aval(var.aval)) for var in eqn.outvars)
-        raise unsupported(Equation(eqn.primitive.name, tuple(inputs), outputs, params, source), f"of {strange[0]}")
+        raise _refusal(eqn, params, source, f"of {strange[0]}")
+
+
+def _refusal(eqn: Any, params: dict[str, Any], source: tuple[Any, ...], why: str) -> UnsupportedPrimitiveError:
+    inputs, outputs = (
+        tuple(Value(Aval(var.aval.shape, var.aval.dtype)) for var in side) for side in (eqn.invars, eqn.outvars)
+    )
+    shown = {name: value for name, value in params.items() if name != "pairs"}
+    return unsupported(Equation(eqn.primitive.name, inputs, outputs, shown, source), why)
 
 
 def _params(name: str, eqn: Any) -> dict[str, Any]:
-    """The parameters that matter. Those of an operation on keys get the key data's further axis."""
+    """The parameters that matter. What moves keys or complex numbers moves their further axis, too."""
     params = {k: v for k, v in eqn.params.items() if k not in IGNORED and v is not None}
     params.update((k, v.name) for k, v in params.items() if isinstance(v, jex.Primitive))
     moved = [v.aval for v in (*eqn.invars, *eqn.outvars)]
-    kind = next((aval.dtype for aval in moved if _is_key(aval.dtype)), None)
-    if kind is not None and name in KEY_AXIS:
-        KEY_AXIS[name](params, eqn.invars[0].aval.ndim, eqn.outvars[0].aval.ndim, _key_words(kind))
+    kind = next((aval.dtype for aval in moved if _words(aval.dtype)), None)
+    if kind is not None and name in MOVED:
+        MOVED[name](params, eqn.invars[0].aval.ndim, eqn.outvars[0].aval.ndim, _words(kind))
     elif kind is not None and name.startswith("random_"):
         params["kind"] = kind.name
     return params
 
 
 @lru_cache
-def _key_words(dtype: Any) -> int:
-    """How many words of data a random key has."""
-    return jax.eval_shape(jax.random.key_data, jax.ShapeDtypeStruct((), dtype)).shape[0]
+def _words(dtype: Any) -> int:
+    """How many words of data a random key has, or a complex number; of numbers that are their own word, 0."""
+    if _is_key(dtype):
+        return jax.eval_shape(jax.random.key_data, jax.ShapeDtypeStruct((), dtype)).shape[0]
+    return 2 if dtype == COMPLEX else 0
 
 
 def _slice_key(params: dict[str, Any], rank: int, _: int, words: int) -> None:
@@ -346,7 +368,7 @@ def _unchanged(_: dict[str, Any], __: int, ___: int, ____: int) -> None:
     """Squeezing and joining name axes that the key's own axis does not move."""
 
 
-KEY_AXIS = {
+MOVED = {
     "slice": _slice_key,
     "broadcast_in_dim": _broadcast_key,
     "reshape": _reshape_key,

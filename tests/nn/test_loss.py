@@ -121,6 +121,6 @@ def test_a_derivative_by_the_loss_is_one_number(rates):
 
 
 def test_inputs_that_are_none(place):
-    said = "argument 0 of `cross_entropy` has dtype complex128"
+    said = "logits has dtype complex64: floats, or spikes as booleans or integers, were expected."
     with pytest.raises(ShapeError, match=f"^{re.escape(said)}"):
         nn.CrossEntropyLoss()(RATES + 0j * np.ones((5, 3)), LABELS)

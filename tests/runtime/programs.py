@@ -40,6 +40,8 @@ class Program:
     def _argument(self, random: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         if dtype.kind in "fV":  # V: bfloat16
             return random.uniform(self.low, self.high, shape).astype(dtype)
+        if dtype.kind == "c":
+            return (random.uniform(self.low, self.high, (*shape, 2)) @ [1, 1j]).astype(dtype)
         if dtype.kind == "b":
             return random.integers(0, 2, shape).astype(dtype)
         info = np.iinfo(dtype)
@@ -136,6 +138,7 @@ PROGRAMS = {
     "uint_bits": binary(lambda x, y: (x & y, x | y, x ^ y, ~x, lax.population_count(x)), np.uint32),
     "shifts": binary(lambda x, y: (x << (y & 7), lax.shift_right_arithmetic(x, y & 7)), np.int32),
     "shift_beyond": Program(lambda x: (x << 32, lax.shift_right_logical(x, np.uint32(40))), (((9,), np.uint32),)),
+    "placed": unary(lambda x: jax.device_put(x) + 1),
     "booleans": binary(lambda x, y: (x & y, x | y, x ^ y, ~x), np.bool_),
     "casts": unary(lambda x: (x.astype(jnp.int32), x.astype(jnp.uint8).astype(F32), x > 0, x.astype(bool))),
     "bitcast": unary(lambda x: lax.bitcast_convert_type(x, jnp.uint32)),
@@ -170,12 +173,20 @@ PROGRAMS = {
     "matmul_transposed": Program(lambda x, w: x @ w.T, ((17, 9), (23, 9)), 1, 1e-6),
     "matmul_bias": Program(lambda x, w, b: x @ w.T + b, ((17, 9), (23, 9), (23,)), 1, 1e-6),
     "matmul_then_transpose": Program(lambda x, w: (x @ w).T + 1, ((17, 9), (9, 23)), 1, 1e-6),
+    "matmul_of_bytes_then_transpose": Program(
+        lambda x, w: lax.dot(x, w, preferred_element_type=np.int32).T, (((17, 9), np.int8), ((9, 23), np.int8))
+    ),
     "matmul_batched": Program(jnp.matmul, ((3, 5, 9), (3, 9, 4)), 1, 1e-6),
     "matmul_vector": Program(jnp.matmul, ((5, 9), (9,)), 1, 1e-6),
     "matmul_large": Program(lambda x, w: x @ w.T, ((130, 70), (97, 70)), 1, 1e-6),
+    "matmul_of_booleans": Program(lambda x, y: lax.dot(x > 3, y > 3), ((17, 9), (9, 23)), 2),
     "matmul_of_bits": Program(lambda x, w: (x > 0).astype(F32) @ w, ((20, 9), (9, 23)), 2, 1e-6),
     # Convolutions and windows
     "conv": Program(conv, ((2, 3, 8, 7), (4, 3, 3, 3)), 1, 1e-6),
+    "conv_of_bytes": Program(
+        lambda x, w: lax.conv_general_dilated(x, w, (1, 1), "SAME", preferred_element_type=np.int32),
+        (((2, 3, 8, 7), np.int8), ((4, 3, 3, 3), np.int8)),
+    ),
     "conv_strided": Program(functools.partial(conv, stride=(2, 3)), ((2, 3, 8, 7), (4, 3, 3, 3)), 1, 1e-6),
     "conv_grouped": Program(functools.partial(conv, groups=2), ((2, 4, 8, 7), (6, 2, 3, 3)), 1, 1e-6),
     "conv_gradients": Program(conv_gradients, ((2, 3, 8, 7), (4, 3, 3, 3)), 3, 1e-6),

@@ -261,7 +261,7 @@ INDEXING = {
         lambda x, y: lax.associative_scan(lambda a, b: (a[0] * b[0], a[1] * b[0] + b[1]), (x, y)), ((33,), (33,)), 1
     ),
     # Folds and windows
-    "fold": Program(folded, (X,), 2, 1e-6),
+    "fold": Program(folded, (X,), 3, 1e-6),
     "fold_long": Program(
         lambda x: lax.reduce(x, F32(0), lambda a, b: jnp.maximum(a, b) + 0 * a, (0,)), ((3000,),), 2, low=0.0
     ),
@@ -273,6 +273,12 @@ INDEXING = {
         lambda x, g: jax.vjp(pooled, jnp.where(x > 3, jnp.nan, x))[1](g), (X, (3, 7)), 1, 1e-6
     ),
     "pool_second_derivative": Program(lambda x, t: jax.jvp(gradient(pooled), (x,), (t,))[1], (X, X), 1, 1e-6),
+    "large_windows_from_a_number": Program(
+        lambda x: [lax.reduce_window(x, F32(0.5), f, (1, 401), (1, 160), "VALID") for f in (lax.min, lax.max)],
+        ((1, 1600),),
+        1,
+        low=-1.0,
+    ),
     "large_windows": Program(large_windows, ((20, 30),), 1, 1e-6),
     "large_windows_gradient": Program(gradient(large_windows), ((20, 30),), 1, 1e-5),
     # Pieces

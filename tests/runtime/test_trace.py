@@ -46,25 +46,49 @@ def test_closed_over_arrays_are_constants_and_scans_get_them_as_inputs():
     assert graph.equations[-1].params["scan"].consts == 1
 
 
-def singular(x):
-    return [jax.lax.linalg.svd(x, compute_uv=False)[0]]
+def similar(x):
+    return [jax.lax.linalg.schur(x[:, :4])[0]]
 
 
 def test_what_cannot_be_compiled_is_named_with_the_users_line():
     with pytest.raises(UnsupportedPrimitiveError) as error:
-        lower(singular, X)
-    line = inspect.getsourcelines(singular)[1] + 1
+        lower(similar, X)
+    line = inspect.getsourcelines(similar)[1] + 1
     first, at, inside, fix = str(error.value).splitlines()
-    assert first == "grilly cannot compile `svd`."
-    assert re.fullmatch(rf"  at   {re.escape(__file__)}:{line}:\d+ \(singular\)", at)
-    assert re.fullmatch(r"  in   float32\[4\] = svd\[.*\] float32\[4,5\]", inside)
-    assert fix == "  fix  compute it outside grilly.jit, or run on device='cpu'."
+    assert first == "grilly cannot compile `schur`."
+    assert re.fullmatch(rf"  at   {re.escape(__file__)}:{line}:\d+ \(similar\)", at)
+    assert re.fullmatch(r"  in   float32\[4,4\] float32\[4,4\] = schur\[.*\] float32\[4,4\]", inside)
+    assert fix == (
+        "  fix  compute it outside grilly.jit, on device='cpu', or add a rule to grilly/runtime "
+        "(docs/primitives.md lists those there are)."
+    )
 
 
 def test_the_layer_is_named_too():
     def readout(x):
         with jax.named_scope("readout"):
-            return singular(x)
+            return similar(x)
 
     with pytest.raises(UnsupportedPrimitiveError, match='layer "readout"'):
         lower(readout, X)
+
+
+@pytest.mark.parametrize(
+    ("function", "first"),
+    [
+        (lambda x: jax.lax.linalg.qr(x, pivoting=True)[0], "grilly cannot compile `qr` with pivoting."),
+        (
+            lambda x: jax.lax.linalg.svd(x, full_matrices=False, compute_uv=False, subset_by_index=(0, 2)),
+            "grilly cannot compile `svd` of a part of the singular values.",
+        ),
+        (
+            lambda x: jax.lax.linalg.eigh(x[:, :4], subset_by_index=(0, 2))[0],
+            "grilly cannot compile `eigh` of a part of the eigenvalues.",
+        ),
+    ],
+    ids=["pivoting", "singular values", "eigenvalues"],
+)
+def test_what_a_composite_cannot_do_is_named(function, first):
+    with pytest.raises(UnsupportedPrimitiveError) as error:
+        lower(lambda x: [function(x)], X)
+    assert str(error.value).splitlines()[0] == first

@@ -4,7 +4,6 @@ A function of one primitive that we know is that primitive. Any other runs on on
 of their indices; as JAX asks, its initial values must change nothing.
 """
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -97,20 +96,20 @@ def reduce_window(
 ) -> list[jax.Array]:
     """Folds the elements of each window, from the initial values on."""
     operands, starts = args[: len(args) // 2], args[len(args) // 2 :]
-    function = elementwise(jaxpr, consts)
     config = [(low, high, between - 1) for (low, high), between in zip(padding, base_dilation, strict=True)]
     padded = [lax.pad(x, start, config) for x, start in zip(operands, starts, strict=True)]
-    reach = [(size - 1) * wide + 1 for size, wide in zip(window_dimensions, window_dilation, strict=True)]
-    room = [extent - size for extent, size in zip(padded[0].shape, reach, strict=True)]
-    shape = [max(0, left // stride + 1) for left, stride in zip(room, window_strides, strict=True)]
-    totals = [jnp.full(shape, start) for start in starts]
-    if 0 in shape:
-        return totals
-    for offsets in itertools.product(*map(range, window_dimensions)):
-        first = [offset * wide for offset, wide in zip(offsets, window_dilation, strict=True)]
-        last = [start + (n - 1) * stride + 1 for start, n, stride in zip(first, shape, window_strides, strict=True)]
-        totals = function(*totals, *(lax.slice(x, first, last, window_strides) for x in padded))
-    return totals
+    sizes = list(zip(window_dimensions, window_strides, window_dilation, strict=True))
+    windows = [_windows(x, sizes) for x in padded]
+    return reduce(*windows, *starts, jaxpr=jex.ClosedJaxpr(jaxpr, consts), dimensions=range(0, windows[0].ndim, 2))
+
+
+def _windows(x: jax.Array, sizes: Sequence[tuple[int, int, int]]) -> jax.Array:
+    """Every window's elements: in place of each axis, one along the window and one over the windows."""
+    for axis, (size, stride, wide) in enumerate(sizes):
+        count = max(0, (x.shape[2 * axis] - (size - 1) * wide - 1) // stride + 1)
+        place = lax.iota(jnp.int32, size)[:, None] * wide + lax.iota(jnp.int32, count) * stride
+        x = jnp.take(x, place, axis=2 * axis, mode="clip")
+    return x
 
 
 composites: dict[str, Callable] = {"reduce": reduce, "reduce_window": reduce_window}

@@ -23,6 +23,7 @@ def _of_kind(name: str) -> Callable:
 
 composites: dict[str, Callable] = {
     "threefry2x32": random.threefry2x32,
+    "iota_2x32_shape": random.iota_2x32_shape,
     "rng_bit_generator": rbg.rng_bit_generator,
     **{name: _of_kind(name) for name in rbg.safe},
 }

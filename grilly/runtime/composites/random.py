@@ -31,6 +31,12 @@ def threefry2x32(key0: jax.Array, key1: jax.Array, x0: jax.Array, x1: jax.Array)
     return x0, x1
 
 
+def iota_2x32_shape(*, shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
+    """The high and the low words of the numbers 0, 1, 2..."""
+    low = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
+    return jnp.zeros_like(low), low
+
+
 def _rotated(x: jax.Array, distance: int) -> jax.Array:
     return (x << jnp.uint32(distance)) | (x >> jnp.uint32(32 - distance))
 
@@ -60,9 +66,8 @@ def random_bits(keys: jax.Array, *, bit_width: int, shape: tuple[int, ...]) -> j
 
 def _blocks(keys: jax.Array, shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
     """Each key's cipher of the counters 0, 1, 2..., of shape (*keys.shape[:-1], *shape)."""
-    counters = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
     key0, key1 = (_against(keys[..., k], shape) for k in range(2))
-    return threefry2x32(key0, key1, jnp.zeros_like(counters), counters)
+    return threefry2x32(key0, key1, *iota_2x32_shape(shape=shape))
 
 
 def _against(keys: jax.Array, shape: tuple[int, ...]) -> jax.Array:

@@ -45,18 +45,22 @@ rules["neg"] = _by_kind(f=Op.FNegate, i=Op.SNegate, u=Op.SNegate)
 rules["eq"] = _by_kind(f=Op.FOrdEqual, i=Op.IEqual, u=Op.IEqual, b=Op.LogicalEqual)
 rules["ne"] = _by_kind(f=Op.FUnordNotEqual, i=Op.INotEqual, u=Op.INotEqual, b=Op.LogicalNotEqual)
 ORDERS = {
-    "lt": _by_kind(f=Op.FOrdLessThan, i=Op.SLessThan, u=Op.ULessThan),
-    "le": _by_kind(f=Op.FOrdLessThanEqual, i=Op.SLessThanEqual, u=Op.ULessThanEqual),
-    "gt": _by_kind(f=Op.FOrdGreaterThan, i=Op.SGreaterThan, u=Op.UGreaterThan),
-    "ge": _by_kind(f=Op.FOrdGreaterThanEqual, i=Op.SGreaterThanEqual, u=Op.UGreaterThanEqual),
+    "lt": {"f": Op.FOrdLessThan, "i": Op.SLessThan, "u": Op.ULessThan},
+    "le": {"f": Op.FOrdLessThanEqual, "i": Op.SLessThanEqual, "u": Op.ULessThanEqual},
+    "gt": {"f": Op.FOrdGreaterThan, "i": Op.SGreaterThan, "u": Op.UGreaterThan},
+    "ge": {"f": Op.FOrdGreaterThanEqual, "i": Op.SGreaterThanEqual, "u": Op.UGreaterThanEqual},
 }
 
 
 @rule(*ORDERS)
 def _ordered(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
-    """Of booleans, True is the larger."""
+    return ordered(b, eqn.primitive, *args)
+
+
+def ordered(b: Builder, name: str, *args: Ref) -> Ref:
+    """Whether two numbers are in the order `lt`, `le`, `gt` or `ge`. Of booleans, True is the larger."""
     numbers = [converted(b, x, U32) if x.dtype == BOOL else x for x in args]
-    return ORDERS[eqn.primitive](b, eqn, numbers)
+    return b.op(ORDERS[name][kind_of(numbers[0].dtype)], BOOL, *numbers)
 
 
 rules["and"] = _by_kind(i=Op.BitwiseAnd, u=Op.BitwiseAnd, b=Op.LogicalAnd)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..builder import F32, Builder, Index, Ref, Shared
+from ..builder import BOOL, F32, U32, Builder, Index, Ref, Shared
 from ..floats16 import SHORT
 from ..indexing import Place, add, assume, div, guarded, less, mod, mul
 from ..ir import Atom, Equation
@@ -58,6 +58,13 @@ def product(eqn: Equation) -> Product:
     )
 
 
+def _of_sums(dtype: np.dtype) -> np.dtype:
+    """What is added up: 16-bit floats are rounded once, in the end; True is counted, and any number but 0 is True."""
+    if dtype == BOOL:
+        return U32
+    return F32 if dtype in SHORT else dtype
+
+
 def _tiles(extents: tuple[int, ...], edge: int) -> int:
     return max(1, -(-math.prod(extents) // edge))
 
@@ -79,8 +86,7 @@ class _Tile:
         self.ctx, self.task, self.b = ctx, task, ctx.b
         self.eqn = task.anchors[0]
         self.p = p = product(self.eqn)
-        dtype = self.eqn.outputs[0].dtype
-        self.dtype = F32 if dtype in SHORT else dtype  # of the sums: 16-bit floats are rounded once, in the end
+        self.dtype = _of_sums(self.eqn.outputs[0].dtype)
         self.pull = ctx.pull(task)
         self.each = p.edge // EDGE
         b, across = ctx.b, _tiles(p.columns, p.edge)

@@ -17,13 +17,12 @@ from .elementwise import kind_of, larger
 from .pull import Pull
 from .task import WORKGROUP, Context, Task
 
+SUM = {"f": Op.FAdd, "i": Op.IAdd, "u": Op.IAdd, "b": Op.LogicalOr}
+PRODUCT = {"f": Op.FMul, "i": Op.IMul, "u": Op.IMul, "b": Op.LogicalAnd}
 
-def _sum(b: Builder, x: Ref, y: Ref) -> Ref:
-    return b.op(Op.FAdd if kind_of(x.dtype) == "f" else Op.IAdd, x.dtype, x, y)
 
-
-def _product(b: Builder, x: Ref, y: Ref) -> Ref:
-    return b.op(Op.FMul if kind_of(x.dtype) == "f" else Op.IMul, x.dtype, x, y)
+def _by_kind(ops: dict[str, Op]) -> Callable[[Builder, Ref, Ref], Ref]:
+    return lambda b, x, y: b.op(ops[kind_of(x.dtype)], x.dtype, x, y)
 
 
 def _logical(op: Op, bitwise: Op) -> Callable[[Builder, Ref, Ref], Ref]:
@@ -31,8 +30,8 @@ def _logical(op: Op, bitwise: Op) -> Callable[[Builder, Ref, Ref], Ref]:
 
 
 COMBINE: dict[str, Callable[[Builder, Ref, Ref], Ref]] = {
-    "reduce_sum": _sum,
-    "reduce_prod": _product,
+    "reduce_sum": _by_kind(SUM),
+    "reduce_prod": _by_kind(PRODUCT),
     "reduce_max": larger,
     "reduce_min": lambda b, x, y: larger(b, x, y, smaller=True),
     "reduce_or": _logical(Op.LogicalOr, Op.BitwiseOr),

@@ -10,24 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ..builder import BOOL, Builder, Index, Ref
+from ..builder import Builder, Index, Ref
 from ..indexing import Place, add, div, equal, guarded, less, mod, mul, sub
 from ..ir import Atom, Equation
-from ..spirv import Op
-from .elementwise import kind_of
+from .elementwise import ordered
 from .pull import Pull, view
 from .reduction import COMBINE, neutral
 
 UNROLLED = 64  # elements of a window that are written out one by one
-# What says that a window's choice so far stays.
-KEEPS = {
-    ("ge", "f"): Op.FOrdGreaterThanEqual,
-    ("ge", "i"): Op.SGreaterThanEqual,
-    ("ge", "u"): Op.UGreaterThanEqual,
-    ("le", "f"): Op.FOrdLessThanEqual,
-    ("le", "i"): Op.SLessThanEqual,
-    ("le", "u"): Op.ULessThanEqual,
-}
 
 
 def tapped(pull: Pull, operand: Atom, indices: Sequence[Index], dilation: Sequence[int]) -> tuple[Ref, Ref | bool]:
@@ -154,14 +144,13 @@ def _chosen(
     beaten by whatever comes next. Outside the operand lies what nothing is worse than; it may be chosen, too.
     """
     b, largest = pull.b, params["select_prim"] == "ge"
-    keeps = KEEPS[params["select_prim"], kind_of(operand.dtype)]
     worst = b.const(neutral("reduce_max" if largest else "reduce_min", operand.dtype))
 
     def body(offsets: Sequence[Index], nth: Index, so_far: list[Ref]) -> list[Ref]:
         best, chosen = so_far
         value, inside = _tap(pull, operand, params, out, offsets)
         value = b.select(inside, value, worst)
-        stays = b.op(keeps, BOOL, best, value)
+        stays = ordered(b, params["select_prim"], best, value)
         return [b.select(stays, best, value), b.select(stays, chosen, result(offsets, nth))]
 
     return _over_window(pull, params["window_dimensions"], [worst, nothing], body)[1]
