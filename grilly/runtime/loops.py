@@ -11,8 +11,9 @@ from functools import cached_property
 
 import numpy as np
 
-from .ir import Aval, Equation, Graph, ScanParams, Value
+from .ir import Atom, Aval, Equation, Graph, ScanParams, Value
 from .memory import padded
+from .partition import SAME_PLACE
 from .plan import Arena, Argument, Dispatch, Output, Plan, Slot
 
 Compile = Callable[[Graph], Plan]
@@ -34,14 +35,23 @@ def loop(eqn: Equation, compiled: Compile) -> "Loop":
 
 def _separated(body: Graph, computed: list[int]) -> Graph:
     """The body with some of its outputs, each computed, and none twice: each is stored at a place of its own."""
-    equations, outputs = list(body.equations), []
+    equations, outputs, held = list(body.equations), [], []
     for atom in (body.outputs[k] for k in computed):
-        if atom not in body.producer or atom in outputs:
+        source = behind_reshapes(body, atom)
+        if source not in body.producer or source in held:
             value = Value(atom.aval)
             equations.append(Equation("copy", (atom,), (value,)))
             atom = value
+        held.append(source)
         outputs.append(atom)
     return replace(body, equations=tuple(equations), outputs=tuple(outputs))
+
+
+def behind_reshapes(graph: Graph, atom: Atom) -> Atom:
+    """What holds the elements of a value: of a reshape, what it reshapes."""
+    while isinstance(atom, Value) and (eqn := graph.producer.get(atom)) and eqn.primitive in SAME_PLACE:
+        atom = eqn.inputs[0]
+    return atom
 
 
 def _copy(aval: Aval) -> Graph:

@@ -8,9 +8,9 @@ import numpy as np
 
 from .emit import Emitted, emitted
 from .ir import Atom, Aval, Equation, Graph, Value
-from .loops import Loop, loop
+from .loops import Loop, behind_reshapes, loop
 from .memory import Memory, barriers, planned, range_of
-from .partition import SAME_PLACE, Kernel, Partition, kind_of, partition
+from .partition import Kernel, Partition, kind_of, partition
 from .plan import Dispatch, Plan, Slot
 from .recompute import recomputed
 from .simplify import simplify
@@ -72,8 +72,7 @@ def with_buffers(graph: Graph) -> Graph:
     equations: list[Equation] = []
 
     def with_buffer(atom: Atom) -> Value:
-        while isinstance(atom, Value) and (eqn := graph.producer.get(atom)) and eqn.primitive in SAME_PLACE:
-            atom = eqn.inputs[0]
+        atom = behind_reshapes(graph, atom)
         if isinstance(atom, Value):
             return atom
         value = Value(atom.aval)

@@ -1,37 +1,31 @@
-"""Random pure functions, as Python source: hypothesis draws one statement after another from a table of operations.
+"""Writes a random function as Python source, one statement after another, knowing the shape and dtype of every name.
 
-A program is text, so that one which fails can be printed and run by itself. While it is written, shapes and dtypes of
-its variables are known from `jax.eval_shape`; values are nobody's concern here: `noise` says how near two runs of the
-same program must come.
+Values are nobody's concern here: `noise` says how near two runs of one program must come.
 """
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.ad_checkpoint
 import numpy as np
 from hypothesis import strategies as st
-from jax import lax
 from jax import numpy as jnp
 
 from grilly.runtime.ir import Aval
+
+from .program import NAMES
 
 LARGEST = 1 << 18  # elements of a variable
 DEEPEST = 2  # functions in functions
 EXTENTS = (3, 1, 2, 4, 5, 7, 0, 8, 13, 17, 33)
 LONG = (65537, 1 << 16, 4099, 1000, 257)
-DTYPES = ("float32",) * 8 + ("int32", "int32", "uint32", "bool", "float16", "bfloat16", "int8", "uint8", "int16", "uint16")
-PRELUDE = """import jax
-import jax.ad_checkpoint
-import numpy as np
-from jax import lax
-from jax import numpy as jnp
-
-"""
-GLOBALS = {"jax": jax, "np": np, "lax": lax, "jnp": jnp}
+DTYPES = (
+    *(("float32",) * 8),
+    *("int32", "int32", "uint32", "bool", "float16", "bfloat16", "int8", "uint8", "int16", "uint16"),
+)
 
 
 @dataclass(frozen=True)
@@ -56,35 +50,6 @@ class Variable(Aval):
         return self.shape, self.dtype
 
 
-@dataclass(frozen=True)
-class RandomProgram:
-    """A function and its arguments, as text.
-
-    Attributes:
-        source: `def program(...)`, and `def arguments(seed)`, which gives its arguments.
-        static, donated: Positions of arguments.
-    """
-
-    source: str
-    static: tuple[int, ...]
-    donated: tuple[int, ...]
-
-    def functions(self) -> tuple[Callable, Callable]:
-        """`program` and `arguments`."""
-        names = dict(GLOBALS)
-        exec(self.source, names)
-        return names["program"], names["arguments"]
-
-    def __repr__(self) -> str:
-        options = f"static_argnums={self.static}, donate_argnums={self.donated}"
-        return (
-            f"\n{PRELUDE}import grilly\n\n\n{self.source}\n"
-            f'got = grilly.jit(program, device="vulkan", {options})(*arguments(0))\n'
-            f"want = jax.jit(program, static_argnums={self.static})(*arguments(0))\n"
-            "for ours, theirs in zip(got, want, strict=True):\n    print(ours, theirs, sep='\\n')\n"
-        )
-
-
 class Writer:
     """One function under construction; functions inside it have writers of their own.
 
@@ -100,7 +65,8 @@ class Writer:
         self.smooth = smooth or bool(outer and outer.smooth)
         self.top: Writer = outer.top if outer else self
         self.depth: int = outer.depth + 1 if outer else 0
-        self.lines: list[str] = []
+        self.written: list[tuple[list[Variable], list[str]]] = []  # of each statement, what it names, and its lines
+        self.parameters: list[Variable] = []
         self.own: list[Variable] = []
         if not outer:
             self.known: dict[str, Any] = {}  # of every name, what it stands for while the program is written
@@ -130,11 +96,12 @@ class Writer:
     def dtype(self, kinds: str = "fiub") -> np.dtype:
         return np.dtype(self.one_of([d for d in map(jnp.dtype, DTYPES) if _kind(d) in kinds]))
 
-    def shape(self, low: int = 0, high: int = 3) -> tuple[int, ...]:
-        if low <= 1 and self.chance(12):
-            return (self.one_of(LONG),)
+    def shape(self, low: int = 0, high: int = 3, most: int = LARGEST) -> tuple[int, ...]:
+        """Of `low` to `high` axes, and of at most so many elements."""
+        if low <= 1 <= high and self.chance(16):
+            return (self.one_of([extent for extent in LONG if extent <= most]),)
         shape = tuple(self.one_of(EXTENTS) for _ in range(self.number(low, high)))
-        return shape if math.prod(shape) <= 1 << 14 else shape[:low]
+        return shape if math.prod(shape) <= min(most, 1 << 14) else (3,) * low
 
     # Variables ------------------------------------------------------------------------------------------------
 
@@ -144,11 +111,10 @@ class Writer:
         return [*reversed(self.own), *(self.outer.visible if self.outer else ())]
 
     def pick(self, kinds: str = "fiub", rank: int = 0, most: int = LARGEST) -> Variable:
-        """A variable of these kinds of dtype, of this rank or more; a new argument where there is none, or by chance."""
+        """A variable of these kinds of dtype, of at least this rank; at times, or if there is none, an argument."""
         found = [v for v in self.visible if v.kind in kinds and v.rank >= rank and v.size <= most]
         if not found or self.chance(8):
-            shape = self.shape(rank, max(rank, 3))
-            return self.argument(shape if math.prod(shape) <= most else (3,) * rank, self.dtype(kinds))
+            return self.argument(self.shape(rank, max(rank, 3), most), self.dtype(kinds))
         return self.one_of(found)
 
     def alike(self, shape: tuple[int, ...], dtype: np.dtype) -> str:
@@ -156,20 +122,18 @@ class Writer:
         same = [v.name for v in self.visible if v.aval == (shape, dtype)]
         near = [self.fitted(v, shape, dtype) for v in self.visible[:4] if v.aval != (shape, dtype)]
         constant = f"jnp.full({shape}, {self.one_of((1, 0, 2, 3))}, jnp.{dtype})"
-        new = self.chance(4) and self.argument(shape, dtype).name
-        return new or self.one_of([*same, constant, *near])
+        if self.chance(4):
+            return self.argument(shape, dtype).name
+        return self.one_of([*same, constant, *near])
 
     def fitted(self, x: Variable, shape: tuple[int, ...], dtype: np.dtype) -> str:
         """`x`, made to have a shape and dtype: broadcast where it can be, else its sum is."""
         text = x.name if x.dtype == dtype else f"{x}.astype(jnp.{dtype})"
         if x.shape == shape:
             return text
-        try:
-            np.broadcast_shapes(x.shape, shape)
-            broadcast = np.broadcast_shapes(x.shape, shape) == shape
-        except ValueError:
-            broadcast = False
-        return f"jnp.broadcast_to({text if broadcast else f'{text}.sum().astype(jnp.{dtype})'}, {shape})"
+        if not _broadcasts(x.shape, shape):
+            text = f"{text}.sum().astype(jnp.{dtype})"
+        return f"jnp.broadcast_to({text}, {shape})"
 
     def argument(self, shape: tuple[int, ...], dtype: np.dtype) -> Variable:
         """A new argument of the program."""
@@ -210,7 +174,7 @@ class Writer:
         code = "\n".join([*lines, f"result = {expression}"])
 
         def run(known: dict[str, Any]) -> Any:
-            names = {**GLOBALS, **static, **known}
+            names = {**NAMES, **static, **known}
             exec(code, names)
             return names["result"]
 
@@ -220,9 +184,10 @@ class Writer:
         if any(math.prod(leaf.shape) > LARGEST for leaf in leaves) or not leaves:
             return
         variables = [self.name(leaf.shape, leaf.dtype) for leaf in leaves]
-        target = variables[0].name if jax.tree_util.treedef_is_leaf(tree) else self._pattern(variables)
-        expression = expression if jax.tree_util.treedef_is_leaf(tree) else f"jax.tree.leaves(({expression}))"
-        self.lines += [*lines, f"{target} = {expression}"]
+        statement = f"{variables[0]} = {expression}"
+        if not jax.tree_util.treedef_is_leaf(tree):
+            statement = f"[{', '.join(map(str, variables))}] = jax.tree.leaves(({expression}))"
+        self.written.append((variables, [*lines, statement]))
         self.own += variables
 
     def name(self, shape: Sequence[int], dtype: Any) -> Variable:
@@ -231,55 +196,37 @@ class Writer:
         self.top.known[variable.name] = jax.ShapeDtypeStruct(shape, dtype)
         return variable
 
-    @staticmethod
-    def _pattern(variables: Sequence[Variable]) -> str:
-        return "[" + ", ".join(v.name for v in variables) + "]"
-
     def statements(self, most: int) -> None:
         for _ in range(self.number(1, most)):
             self.one_of(self.operations)(self)
 
     def results(self, most: int) -> list[Variable]:
-        """The newest variable, and others, which may be the same again."""
-        return [self.visible[0], *(self.one_of(self.visible) for _ in range(self.number(0, most - 1)))]
+        """The newest variables, and others, which may be the same again."""
+        newest = self.visible[: self.number(1, most)]
+        return [*newest, *(self.one_of(self.visible) for _ in range(self.number(0, most)))]
 
     def inner(self, parameters: Sequence[tuple[Sequence[int], Any]], smooth: bool = False, most: int = 3) -> "Writer":
         """A function of such parameters inside this one, with a few statements; `defined` gives its text."""
         writer = Writer(self.draw, self.operations, self, smooth)
-        writer.own = [self.name(shape, dtype) for shape, dtype in parameters]
-        writer.parameters = list(writer.own)
+        writer.parameters = [self.name(shape, dtype) for shape, dtype in parameters]
+        writer.own = [*writer.parameters]
         writer.statements(most)
         return writer
 
-    parameters: list[Variable]
-
     def defined(self, name: str, result: str) -> str:
-        """The text of this function, which returns `result`."""
+        """The text of this function, which returns `result`; without what that does not need."""
+        body, needed = [f"return {result}"], result
+        for variables, lines in reversed(self.written):
+            if {v.name for v in variables} & set(re.findall(r"\w+", needed)):
+                body[:0] = lines
+                needed += "\n".join(["", *lines])
         head = f"def {name}({', '.join(p.name for p in self.parameters)}):"
-        return "\n".join([head, *(f"    {line}" for line in self.lines), f"    return {result}"])
+        return "\n".join([head, *(f"    {line}" for line in body)])
 
 
-@st.composite
-def random_programs(draw: Callable, operations: Sequence[Callable], most: int = 8) -> RandomProgram:
-    """Programs of up to so many statements, each one of `operations`."""
-    writer = Writer(draw, operations)
-    writer.statements(most)
-    if not writer.visible:
-        writer.pick()
-    results = ", ".join(v.name for v in writer.results(4))
-    arguments = [line.split(" = ")[0] for line in writer.arguments]
-    static = tuple(arguments.index(name) for name in writer.static)
-    donated = tuple(k for k in range(len(arguments)) if k not in static and writer.chance(6))
-    lines = [
-        f"def program({', '.join(arguments)}):",
-        *(f"    {line}" for line in (*writer.lines, f"return ({results},)")),
-        "\n",
-        "def arguments(seed):",
-        "    random = np.random.default_rng(seed)",
-        *(f"    {line}" for line in (*writer.arguments, f"return [{', '.join(arguments)}]")),
-        "\n",
-    ]
-    return RandomProgram("\n".join(lines), static, donated)
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    pairs = zip(reversed(shape), reversed(to), strict=False)
+    return len(shape) <= len(to) and all(extent in (1, wanted) for extent, wanted in pairs)
 
 
 def _kind(dtype: np.dtype) -> str:
