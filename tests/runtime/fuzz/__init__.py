@@ -11,4 +11,4 @@ from .noise import granted as granted
 from .noise import noisy as noisy
 from .program import RandomProgram as RandomProgram
 from .strategy import random_programs as random_programs
-from .table import OPERATIONS as OPERATIONS
+from .table import THEMES as THEMES

@@ -77,6 +77,22 @@ def _arithmetic(w: Writer, name: str) -> str:
     return f"lax.{name}({x}, {w.alike(*x.aval)})"
 
 
+CHAIN = """def chain(x, y):
+    for _ in range({steps}):
+        x, y = y, {step}
+    return x + y, {after}"""
+
+
+@operation("chain", "chain of views")
+def _chain(w: Writer, name: str) -> None:
+    """Many equations, each value used twice, on the spot or seen from elsewhere."""
+    x = w.pick("f", rank=int(name == "chain of views"))
+    step = "x / 2 - y" if name == "chain" else f"x / 2 - lax.rev(y, ({w.number(0, max(x.rank - 1, 0))},))"
+    after = "x.sum()" if w.chance(2) else "x - y"
+    function = CHAIN.format(steps=w.number(1, 12), step=step, after=after)
+    w.write(f"chain({x}, {w.alike(*x.aval)})", [function])
+
+
 @operation("div", "rem")
 def _division(w: Writer, name: str) -> str:
     x = w.pick("fiu")

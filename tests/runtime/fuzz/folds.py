@@ -109,7 +109,8 @@ def _top(w: Writer, name: str) -> str:
         return ""
     if name == "top_k":
         return f"lax.top_k({x}, {w.number(0, min(x.shape[-1], 9))})"
-    return f"lax.{name}({x}, {w.number(1, min(x.shape[-1], 9))})[0]"  # of equals, any may be found
+    k = w.number(1, min(x.shape[-1], 9))
+    return f"lax.{name}(jnp.nan_to_num({x}), {k})[0]"  # of equals, any may be found, and NaN has no order
 
 
 @operation("searchsorted", "median", smooth=False)

@@ -10,9 +10,9 @@ from .writer import Variable, Writer
 
 
 @st.composite
-def random_programs(draw: Callable, operations: Sequence[Callable], most: int = 12) -> RandomProgram:
-    """Programs of up to so many statements, each one of `operations`."""
-    writer = Writer(draw, operations)
+def random_programs(draw: Callable, themes: Sequence[Sequence[Callable]], most: int = 10) -> RandomProgram:
+    """Programs of up to so many statements: of each, first its theme is drawn, and then one of that's operations."""
+    writer = Writer(draw, themes)
     writer.statements(most)
     if not writer.visible:
         writer.pick()

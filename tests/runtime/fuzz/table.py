@@ -9,7 +9,7 @@ from functools import partial
 
 from .writer import DEEPEST, Writer
 
-OPERATIONS: dict[str, Callable[[Writer], None]] = {}
+THEMES: dict[str, dict[str, Callable[[Writer], None]]] = {}  # of each file, its operations by name
 
 
 def operation(*names: str, smooth: bool = True, nests: bool = False) -> Callable[[Callable], Callable]:
@@ -24,7 +24,8 @@ def operation(*names: str, smooth: bool = True, nests: bool = False) -> Callable
     def register(function: Callable) -> Callable:
         for name in names:
             write = partial(function, name=name) if len(names) > 1 else function
-            OPERATIONS[name] = partial(_run, write, smooth, nests)
+            theme = THEMES.setdefault(function.__module__, {})
+            theme[name] = partial(_run, write, smooth, nests)
         return function
 
     return register

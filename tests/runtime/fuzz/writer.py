@@ -55,13 +55,15 @@ class Writer:
 
     Args:
         draw: Hypothesis's.
-        operations: The table to draw from: each writes one statement.
+        themes: The operations to draw from: each writes one statement.
         outer: The function around it.
         smooth: Whether only what has a gradient may be used.
     """
 
-    def __init__(self, draw: Callable, operations: Sequence[Callable], outer: "Writer | None" = None, smooth=False):
-        self.draw, self.operations, self.outer = draw, operations, outer
+    def __init__(
+        self, draw: Callable, themes: Sequence[Sequence[Callable]], outer: "Writer | None" = None, smooth=False
+    ):
+        self.draw, self.themes, self.outer = draw, themes, outer
         self.smooth = smooth or bool(outer and outer.smooth)
         self.top: Writer = outer.top if outer else self
         self.depth: int = outer.depth + 1 if outer else 0
@@ -198,7 +200,7 @@ class Writer:
 
     def statements(self, most: int) -> None:
         for _ in range(self.number(1, most)):
-            self.one_of(self.operations)(self)
+            self.one_of(self.one_of(self.themes))(self)
 
     def results(self, most: int) -> list[Variable]:
         """The newest variables, and others, which may be the same again."""
@@ -207,7 +209,7 @@ class Writer:
 
     def inner(self, parameters: Sequence[tuple[Sequence[int], Any]], smooth: bool = False, most: int = 3) -> "Writer":
         """A function of such parameters inside this one, with a few statements; `defined` gives its text."""
-        writer = Writer(self.draw, self.operations, self, smooth)
+        writer = Writer(self.draw, self.themes, self, smooth)
         writer.parameters = [self.name(shape, dtype) for shape, dtype in parameters]
         writer.own = [*writer.parameters]
         writer.statements(most)
