@@ -5,11 +5,13 @@ others; a program that fails is made small, and printed as Python that runs.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import jax
 import numpy as np
-from fuzz import THEMES, RandomProgram, granted, noisy, random_programs
+from fuzz import SMALL, THEMES, RandomProgram, granted, noisy, random_programs
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 import grilly
@@ -84,13 +86,15 @@ def check(program: RandomProgram, device) -> None:
     """Runs a program twice, with other numbers, of NumPy and then on the device, and compares results with JAX's."""
     function, arguments = program.functions()
     ours = grilly.jit(function, device=device, static_argnums=program.static, donate_argnums=program.donated)
+    target = replace(device.target, **SMALL) if program.small else device.target
     theirs = jax.jit(function, static_argnums=program.static)
     near = noisy(lambda *arrays: function(*program.whole(arrays, arguments(0))))
     for start in range(2):
         given = arguments(start)
         want = [np.asarray(result) for result in theirs(*given)]
         placed = [grilly.put(x, device) if start and k not in program.static else x for k, x in enumerate(given)]
-        got = [np.asarray(result) for result in ours(*placed)]
+        with patch.object(device, "target", target):
+            got = [np.asarray(result) for result in ours(*placed)]
         assert [(x.shape, x.dtype) for x in got] == [(x.shape, x.dtype) for x in want]
         if not all(map(_equal, got, want)):
             ranges = granted(near, [x for k, x in enumerate(given) if k not in program.static], want)

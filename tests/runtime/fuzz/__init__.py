@@ -9,6 +9,7 @@ from . import folds as folds
 from . import places as places
 from .noise import granted as granted
 from .noise import noisy as noisy
+from .program import SMALL as SMALL
 from .program import RandomProgram as RandomProgram
 from .strategy import random_programs as random_programs
 from .table import THEMES as THEMES

@@ -17,6 +17,8 @@ from jax import lax
 from jax import numpy as jnp
 
 """
+# Limits at which small programs do what else large ones do: fold their grids, and take their addresses from tables.
+SMALL = {"max_groups_x": 3, "push_constant_bytes": 32, "exact_division": False}
 NAMES = {"jax": jax, "np": np, "lax": lax, "jnp": jnp}
 
 
@@ -27,11 +29,13 @@ class RandomProgram:
     Attributes:
         source: `def program(...)`, and `def arguments(seed)`, which gives its arguments.
         static, donated: Positions of arguments.
+        small: Whether it is compiled for a device of the least limits: see `SMALL`.
     """
 
     source: str
     static: tuple[int, ...]
     donated: tuple[int, ...]
+    small: bool = False
 
     def functions(self) -> tuple[Callable, Callable]:
         """`program` and `arguments`."""
@@ -45,10 +49,13 @@ class RandomProgram:
         return [x if k in self.static else next(given) for k, x in enumerate(arguments)]
 
     def __repr__(self) -> str:
-        options = f"static_argnums={self.static}, donate_argnums={self.donated}"
+        limits = f"device.target = dataclasses.replace(device.target, **{SMALL})\n" if self.small else ""
         return (
-            f"\n{PRELUDE}import grilly\n\n\n{self.source}\n"
-            f'got = grilly.jit(program, device="vulkan", {options})(*arguments(0))\n'
-            f"want = jax.jit(program, static_argnums={self.static})(*arguments(0))\n"
-            "for ours, theirs in zip(got, want, strict=True):\n    print(ours, theirs, sep='\\n')\n"
+            f"\nimport dataclasses\n\n{PRELUDE}import grilly\nfrom grilly.runtime.devices import find_device\n\n\n"
+            f'{self.source}\ndevice = find_device("vulkan")\n{limits}'
+            f"static, donated = {self.static}, {self.donated}\n"
+            "compiled = grilly.jit(program, device=device, static_argnums=static, donate_argnums=donated)\n"
+            "jitted = jax.jit(program, static_argnums=static)\n"
+            "for ours, theirs in zip(compiled(*arguments(0)), jitted(*arguments(0)), strict=True):\n"
+            '    print(ours, theirs, sep="\\n")\n'
         )

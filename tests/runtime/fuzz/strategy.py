@@ -29,4 +29,4 @@ def random_programs(draw: Callable, themes: Sequence[Sequence[Callable]], most: 
         *(f"    {line}" for line in (*writer.arguments, f"return [{', '.join(arguments)}]")),
         "\n",
     ]
-    return RandomProgram("\n".join(lines), static, donated)
+    return RandomProgram("\n".join(lines), static, donated, small=writer.chance(3))
