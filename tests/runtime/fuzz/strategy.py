@@ -16,7 +16,7 @@ def random_programs(draw: Callable, themes: Sequence[Sequence[Callable]], most: 
     writer.statements(most)
     if not writer.visible:
         writer.pick()
-    results = ", ".join(v.name for v in writer.results(4))
+    results = ", ".join(v.name for v in writer.results(8))
     arguments = [line.split(" = ")[0] for line in writer.arguments]
     writer.parameters = [Variable((), np.dtype(bool), name) for name in arguments]
     static = tuple(arguments.index(name) for name in writer.static)

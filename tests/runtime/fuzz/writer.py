@@ -5,6 +5,7 @@ Values are nobody's concern here: `noise` says how near two runs of one program 
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -203,9 +204,12 @@ class Writer:
             self.one_of(self.one_of(self.themes))(self)
 
     def results(self, most: int) -> list[Variable]:
-        """The newest variables, and others, which may be the same again."""
-        newest = self.visible[: self.number(1, most)]
-        return [*newest, *(self.one_of(self.visible) for _ in range(self.number(0, most)))]
+        """What no statement reads, the newest first, and at times others, which may be the same again."""
+        text = "\n".join(line for _, lines in self.written for line in lines)
+        times = Counter(re.findall(r"\w+", text))
+        unread = [v for v in reversed(self.own) if times[v.name] == 1]
+        others = [self.one_of(self.visible) for _ in range(self.number(0 if unread else 1, 2))]
+        return [*unread[:most], *others]
 
     def inner(self, parameters: Sequence[tuple[Sequence[int], Any]], smooth: bool = False, most: int = 3) -> "Writer":
         """A function of such parameters inside this one, with a few statements; `defined` gives its text."""
