@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 from programs import PROGRAMS, Program
+from programs_found import FOUND
 from programs_indexing import INDEXING
 from programs_loop import LOOPS
 from programs_math import MATH
@@ -16,7 +17,7 @@ import grilly
 from grilly.runtime.ir import Aval
 from grilly.runtime.lower import Lowered, lower
 
-ALL = PROGRAMS | LOOPS | MATH | INDEXING | RECOMPUTED
+ALL = PROGRAMS | LOOPS | MATH | INDEXING | FOUND | RECOMPUTED
 each = pytest.mark.parametrize("program", ALL.values(), ids=ALL.keys())
 FLOAT_OPERATIONS = {127: "FNegate", 129: "FAdd", 131: "FSub", 133: "FMul", 136: "FDiv", 140: "FRem", 141: "FMod"}
 DECORATE, NO_CONTRACTION = 71, 42

@@ -38,6 +38,31 @@ def _scan(w: Writer, name: str) -> None:
     )
 
 
+STEPS = ("a / 2 + x", "b - x * a / 4", "jnp.where(a > 1, a / 2, b + x)", "lax.tanh(b) - x", "lax.max(a, x) / 2 + b / 4")
+NEURONS = """def step(carry, x):
+    a, b = carry
+    a, b = {after}
+    return (a, b), {put_out}
+def run(a, xs):
+    (a, b), ys = lax.scan({step}, (a, a / 2), xs, reverse={reverse})
+    return ({total}).sum()"""
+
+
+@operation("gradient of a scan", smooth=False)
+def _scan_gradient(w: Writer) -> None:
+    """Of an elementwise step over few or many steps: what its reverse twin needs may be computed again."""
+    shape = w.shape(0, 2, 1000)
+    text = NEURONS.format(
+        after=f"{w.one_of(STEPS)}, {w.one_of(STEPS)}",
+        put_out=w.one_of(("a", "b", "a * b", "x")),
+        step=w.one_of(("step", "jax.checkpoint(step)", "jax.checkpoint(step, prevent_cse=False)")),
+        reverse=w.chance(3),
+        total=w.one_of(("ys", "a + ys.sum(0)", "ys * ys", "b")),
+    )
+    xs = w.alike((w.one_of((3, 1, 2, 5, 9, 33, 70, 130)), *shape), np.dtype(np.float32))
+    w.write(f"jax.value_and_grad(run, (0, 1))({w.alike(shape, np.dtype(np.float32))}, {xs})", [text])
+
+
 @operation("fori_loop", nests=True)
 def _fori_loop(w: Writer) -> None:
     carry = w.pick(most=FEW)
