@@ -44,20 +44,11 @@ def is_pointwise(scan: ScanParams) -> bool:
     carries = scan.body.inputs[scan.consts : scan.consts + scan.carries]
     if any(value.size not in (1, size) for value in carries):
         return False
-    carried = _of_carries(scan, carries)
+    carried = scan.body.computed_from(carries)
     return all(_keeps_place(scan, atom, carried, set()) for atom in scan.body.outputs)
 
 
-def _of_carries(scan: ScanParams, carries: Sequence[Value]) -> set[Value]:
-    """The values of a step that depend on its carry."""
-    found = set(carries)
-    for eqn in scan.body.equations:
-        if any(operand in found for operand in eqn.inputs if isinstance(operand, Value)):
-            found.update(eqn.outputs)
-    return found
-
-
-def _keeps_place(scan: ScanParams, atom: Atom, carried: set[Value], seen: set[Value]) -> bool:
+def _keeps_place(scan: ScanParams, atom: Atom, carried: set[Atom], seen: set[Value]) -> bool:
     """Whether every path from a value back to a carry of full size keeps the place; `carried` depend on one."""
     if not isinstance(atom, Value) or atom in seen or atom not in scan.body.producer:
         return True
