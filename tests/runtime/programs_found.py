@@ -48,11 +48,17 @@ def doubling_sums(x):
     return lax.scan(step, jnp.float32(0), x)[0]
 
 
+def scan_of_sizes(c, w):
+    """What a step puts out has fewer elements than what it carries."""
+    return lax.scan(lambda c, x: (lax.sin(c), (w, x, w[0, 0])), c, w)
+
+
 FOUND = {
     "scan_without_operands": Program(
         lambda x: lax.scan(lambda c, _: (c, jnp.zeros(2)), x, None, length=3), ((4, 2),), 1
     ),
     "scan_of_inputs_as_they_are": Program(scan_of_inputs_as_they_are, ((5, 3),), 6, 1e-6),
+    "scan_of_sizes": Program(scan_of_sizes, ((12,), (2, 4)), 2, 1e-6),
     "fold_of_none": Program(fold_of_none, ((0, 3),), 2),
     "dropout_from_one_key": Program(dropout_from_one_key, ((3, 4), ((2,), np.uint32)), 2, 1e-6),
     "doubling_sums": Program(doubling_sums, ((3, 4),), 4, 1e-6, low=0.0),

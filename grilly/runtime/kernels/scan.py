@@ -39,10 +39,10 @@ def size_of(scan: ScanParams) -> int:
 
 @lru_cache(maxsize=1024)
 def is_pointwise(scan: ScanParams) -> bool:
-    """Whether a step computes every element of its carry from that element alone."""
+    """Whether a step computes, and puts out, every element from that element of its carry alone."""
     size = math.prod(domain(scan))
     carries = scan.body.inputs[scan.consts : scan.consts + scan.carries]
-    if any(value.size not in (1, size) for value in carries):
+    if any(value.size not in (1, size) for value in (*carries, *scan.body.outputs)):
         return False
     carried = scan.body.computed_from(carries)
     return all(_keeps_place(scan, atom, carried, set()) for atom in scan.body.outputs)
