@@ -29,7 +29,7 @@ ULPS = {
     **dict.fromkeys(("zeta", "polygamma"), 60),
 }
 # ... or in ulp of 1, where that is more: near their zeros.
-NEAR_ZERO = {"lgamma": 8, "digamma": 8, "cumlogsumexp": 8, "tan": 1, "sin": 1, "cos": 1}
+NEAR_ZERO = {"lgamma": 8, "digamma": 8, "polygamma": 8, "cumlogsumexp": 8, "tan": 1, "sin": 1, "cos": 1}
 # Added up, or multiplied, in any order: the bound grows with what is.
 SUMS = {"reduce_sum", "cumsum", "reduce_window_sum", "scatter-add", "scatter-sub", "select_and_scatter_add"}
 SUMS |= {"dot_general", "conv_general_dilated"}
