@@ -18,6 +18,8 @@ from grilly.runtime.devices import find_device, validation_messages
 
 def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write the plans of tests/golden/plans anew")
+    parser.addoption("--programs", type=int, default=25, help="how many random programs to compare with jax.jit")
+    parser.addoption("--seed", type=int, default=0, help="which random programs")
 
 
 @pytest.fixture(scope="session")

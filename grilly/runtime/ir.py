@@ -116,6 +116,14 @@ class Graph:
                     readers.setdefault(atom, []).append(eqn)
         return readers
 
+    def computed_from(self, values: Iterable[Value]) -> set[Atom]:
+        """These values, and all that is computed from them."""
+        found: set[Atom] = set(values)
+        for eqn in self.equations:
+            if not found.isdisjoint(eqn.inputs):
+                found.update(eqn.outputs)
+        return found
+
     def __str__(self) -> str:
         return "\n".join(_lines(self))
 

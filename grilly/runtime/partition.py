@@ -311,7 +311,7 @@ def _scheduled(graph: Graph, drafts: list[_Draft], target: Target) -> Partition:
 
 def is_small(task: Task) -> bool:
     """Whether one workgroup does the task in no time."""
-    work = max((a.inputs[0].size for a in task.anchors), default=math.prod(task.domain))
+    work = task.anchors[0].inputs[0].size if task.kind == "reduction" else math.prod(task.domain)
     return task.kind in ("map", "reduction") and work <= SMALL
 
 

@@ -106,6 +106,7 @@ class _Postponed:
         self.scan: ScanParams = eqn.params["scan"]
         self.body = self.scan.body
         self.before = self.body.inputs[self.scan.consts + carry]
+        self.moving = self.body.computed_from(self.body.inputs[self.scan.consts :])
         self.parts: list[list[Value]] = []  # of each sum, after the scan: element-wise totals, or factors of all steps
         self.sums: list[tuple[Atom, Equation]] = []  # a term of the step's sum, and the sum or product behind it
         terms = self._terms(self.body.outputs[carry])
@@ -118,7 +119,8 @@ class _Postponed:
         if len(self.body.consumers.get(self.before, ())) != 1:
             return []
         eqn = self.body.producer.get(atom) if isinstance(atom, Value) else None
-        if eqn is None or eqn.primitive not in ("add", "add_any"):
+        shared = eqn is not None and len(self.body.consumers.get(eqn.outputs[0], ())) > 1
+        if eqn is None or eqn.primitive not in ("add", "add_any") or shared:
             return [atom]
         return [term for operand in eqn.inputs for term in self._terms(operand)]
 
@@ -128,17 +130,10 @@ class _Postponed:
         if eqn is None or eqn.primitive == "reduce_sum":
             return eqn
         if eqn.primitive == "dot_general":
-            return None if any(map(self._constant, eqn.inputs)) else eqn
-        moving = [operand for operand in eqn.inputs if not self._constant(operand)]
+            return eqn if all(operand in self.moving for operand in eqn.inputs) else None
+        moving = [operand for operand in eqn.inputs if operand in self.moving]
         divisor = eqn.primitive == "div" and moving != [eqn.inputs[0]]
         return self._reduction(moving[0]) if eqn.primitive in LINEAR and len(moving) == 1 and not divisor else None
-
-    def _constant(self, atom: Atom) -> bool:
-        """Whether an atom of the body is the same at every step."""
-        if isinstance(atom, Literal) or atom in self.body.inputs[: self.scan.consts]:
-            return True
-        eqn = self.body.producer.get(atom)
-        return eqn is not None and all(map(self._constant, eqn.inputs))
 
     def finished(self, editor: Editor) -> Atom:
         """The carry's last value, computed after the scan from the element-wise totals."""

@@ -69,6 +69,11 @@ def _empty(editor: Editor, eqn: Equation, like: Value) -> Value:
     return editor.make("broadcast_in_dim", [zero], like.shape, eqn, shape=like.shape, broadcast_dimensions=())
 
 
+def _no_element(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
+    """A product without elements needs no kernel of its own."""
+    return None if eqn.outputs[0].size else [_empty(editor, eqn, eqn.outputs[0])]
+
+
 def _same(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
     """A conversion to the same dtype, a broadcast or reshape to the same shape."""
     operand = editor.now(eqn.inputs[0])
@@ -200,6 +205,7 @@ REWRITES: dict[str, Rewrite] = {
     "transpose": _transpose,
     "split": _split,
     "stack": _stack,
+    "dot_general": _no_element,
     "conv_general_dilated": convolution,
     **dict.fromkeys(
         ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "reduce_xor"), _reduction

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from programs import PROGRAMS, Program
 from programs_complex import COMPLEX
+from programs_found import FOUND
 from programs_indexing import INDEXING
 from programs_linear import LINEAR
 from programs_loop import LOOPS
@@ -23,7 +24,7 @@ from grilly.runtime.lower import Lowered, lower
 from grilly.runtime.packing import packed, unpacked
 from grilly.runtime.target import Target
 
-ALL = PROGRAMS | LOOPS | MATH | INDEXING | RECOMPUTED | WHILES | LINEAR | COMPLEX
+ALL = PROGRAMS | LOOPS | MATH | INDEXING | RECOMPUTED | WHILES | LINEAR | COMPLEX | FOUND
 each = pytest.mark.parametrize("program", ALL.values(), ids=ALL.keys())
 FLOAT_OPERATIONS = {127: "FNegate", 129: "FAdd", 131: "FSub", 133: "FMul", 136: "FDiv", 140: "FRem", 141: "FMod"}
 DECORATE, NO_CONTRACTION = 71, 42

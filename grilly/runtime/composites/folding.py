@@ -64,7 +64,8 @@ def reduce(*args: jax.Array, jaxpr: Any, dimensions: Sequence[int], **_: object)
         return [BINARY[name](REDUCE[name](operands[0], dimensions), starts[0])]
     kept = [axis for axis in range(operands[0].ndim) if axis not in dimensions]
     shape = [operands[0].shape[axis] for axis in kept]
-    columns = [jnp.transpose(x, (*dimensions, *kept)).reshape(-1, math.prod(shape)) for x in operands]
+    extent = math.prod(operands[0].shape[axis] for axis in dimensions)
+    columns = [jnp.transpose(x, (*dimensions, *kept)).reshape(extent, math.prod(shape)) for x in operands]
     return [total.reshape(shape) for total in _folded(columns, starts, elementwise(jaxpr))]
 
 

@@ -5,7 +5,7 @@ of another one, those are computed again chunk by chunk (see `recompute`).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 
@@ -40,12 +40,12 @@ def size_of(scan: ScanParams) -> int:
 
 @lru_cache(maxsize=1024)
 def is_pointwise(scan: ScanParams, own: frozenset[int] = frozenset()) -> bool:
-    """Whether a step computes every element of its carry from that element alone: of consts number `own`, too."""
+    """Whether a step computes, and puts out, every element from that of its carry alone: of consts `own`, too."""
     size = math.prod(domain(scan))
     carries = [value for k, value in enumerate(scan.body.inputs) if k in own or 0 <= k - scan.consts < scan.carries]
-    if any(value.size not in (1, size) for value in carries):
+    if any(value.size not in (1, size) for value in (*carries, *scan.body.outputs)):
         return False
-    carried = _of_carries(scan, carries)
+    carried = scan.body.computed_from(carries)
     if all(_keeps_place(scan, atom, carried, set()) for atom in scan.body.outputs):
         return True
     if not all(_in_registers(eqn, carried) for eqn in scan.body.equations):
@@ -77,16 +77,7 @@ def reads_own_place(eqn: Equation, number: int) -> bool:
     return number >= params.consts or is_pointwise_while(params, frozenset({number}))
 
 
-def _of_carries(scan: ScanParams, carries: Sequence[Value]) -> set[Value]:
-    """The values of a step that depend on its carry."""
-    found = set(carries)
-    for eqn in scan.body.equations:
-        if any(operand in found for operand in eqn.inputs if isinstance(operand, Value)):
-            found.update(eqn.outputs)
-    return found
-
-
-def _keeps_place(scan: ScanParams, atom: Atom, carried: set[Value], seen: set[Value]) -> bool:
+def _keeps_place(scan: ScanParams, atom: Atom, carried: Collection[Atom], seen: set[Value]) -> bool:
     """Whether every path from a value back to a carry of full size keeps the place; `carried` depend on one."""
     if not isinstance(atom, Value) or atom in seen or atom not in scan.body.producer:
         return True
@@ -103,7 +94,7 @@ def _keeps_place(scan: ScanParams, atom: Atom, carried: set[Value], seen: set[Va
     return all(_keeps_place(scan, operand, carried, seen) for operand in inner.inputs)
 
 
-def _in_registers(eqn: Equation, carried: set[Value]) -> bool:
+def _in_registers(eqn: Equation, carried: Collection[Atom]) -> bool:
     """Whether an equation of a step is computed wherever its value is needed; `carried` depend on the carry."""
     if "while" in eqn.params:
         params: WhileParams = eqn.params["while"]

@@ -1,0 +1,67 @@
+"""What random programs (`test_random_programs`) have found, each made small: a row gets every law of test_programs."""
+
+import numpy as np
+from jax import lax, random
+from jax import numpy as jnp
+from programs import Program
+
+
+def scan_of_inputs_as_they_are(x):
+    """A step that mixes elements, and puts out what it was given, or the same twice, in another shape."""
+
+    def step(c, x):
+        c = c[::-1] + x.sum()
+        return c, (x[None], c, c.reshape(1, 3), c)
+
+    return lax.scan(step, jnp.zeros(3), x)
+
+
+def batch_of_none(x):
+    """Products without elements, and of none."""
+    return lax.dot_general(x, x, (((1,), (1,)), ((0,), (0,)))), jnp.ones((2, 0)) @ jnp.ones((0, 3)) + x.sum()
+
+
+def fold_of_none(x):
+    """By a function of the user's own: no element, and no column of elements."""
+    larger = lambda a, b: jnp.where(a >= b, a, b)  # noqa: E731
+    return lax.reduce(x, np.float32(-1), larger, (0,)), lax.reduce(x, np.float32(-1), larger, (1,))
+
+
+def dropout_from_one_key(x, data):
+    """Random numbers that are the same at each step, summed: their equations double with each round of the cipher."""
+
+    def step(total, x):
+        return total + (random.uniform(random.wrap_key_data(data), x.shape) * x).sum(), None
+
+    return lax.scan(step, jnp.float32(0), x)[0]
+
+
+def doubling_sums(x):
+    """Each sum is read twice: there are more ways through them than anybody could go."""
+
+    def step(total, x):
+        a, b = x.sum(), x.max()
+        for _ in range(60):
+            a, b = b, a + b
+        return total + b, None
+
+    return lax.scan(step, jnp.float32(0), x)[0]
+
+
+def scan_of_sizes(c, w):
+    """What a step puts out has fewer elements than what it carries."""
+    return lax.scan(lambda c, x: (lax.sin(c), (w, x, w[0, 0])), c, w)
+
+
+FOUND = {
+    "scan_without_operands": Program(
+        lambda x: lax.scan(lambda c, _: (c, jnp.zeros(2)), x, None, length=3), ((4, 2),), 1
+    ),
+    "scan_of_inputs_as_they_are": Program(scan_of_inputs_as_they_are, ((5, 3),), 6, 1e-6),
+    "scan_of_sizes": Program(scan_of_sizes, ((12,), (2, 4)), 2, 1e-6),
+    "division_of_and_by_zero": Program(lambda x: (jnp.round(x / 9) / 0, 0 / jnp.round(x / 9), x[:0].mean()), ((5, 7),)),
+    "fold_of_none": Program(fold_of_none, ((0, 3),), 2),
+    "dropout_from_one_key": Program(dropout_from_one_key, ((3, 4), ((2,), np.uint32)), 2, 1e-6),
+    "doubling_sums": Program(doubling_sums, ((3, 4),), 4, 1e-6, low=0.0),
+    "batch_of_none": Program(batch_of_none, ((0, 3, 4),), 2),
+}
