@@ -24,7 +24,11 @@ class Editor:
     def make(self, primitive: str, inputs: Iterable[Atom], shape: Sequence[int], like: Equation, /, **params) -> Value:
         """A new equation of one output, of the dtype of its last input."""
         inputs = tuple(inputs)
-        value = Value(Aval(tuple(shape), inputs[-1].dtype))
+        return self.made(primitive, inputs, Aval(tuple(shape), inputs[-1].dtype), like, **params)
+
+    def made(self, primitive: str, inputs: Iterable[Atom], aval: Aval, like: Equation, /, **params) -> Value:
+        """A new equation of one output, written where `like` was."""
+        value, inputs = Value(aval), tuple(inputs)
         self.equations.append(Equation(primitive, inputs, (value,), params, like.source))
         return value
 
