@@ -38,7 +38,7 @@ class _Factor:
 
     def __init__(
         self, m: Matrices, spread: Spread, use: int, pointers: list[int], batch: Index, start: Index, word: int
-    ):
+    ) -> None:
         self.m, self.b, self.use, self.pointers, self.first = m, m.b, use, pointers, word
         t = spread.tile
         self.depth_last, self.start = spread.depth_last[use], start
