@@ -131,7 +131,7 @@ def test_the_same_bits_from_run_to_run(device, monkeypatch):
     monkeypatch.setattr(device, "target", dataclasses.replace(device.target, software=False))
     run, x, w = grilly.jit(jnp.matmul, device=device), normal(8, 1024), normal(1024, 8)
     first = np.asarray(run(x, w))
-    assert "matmul" in labels(run.lower(x, w))[0]
+    assert "reduction[8,8]" in run.lower(x, w).plan  # it is cut
     is_as_accurate(first, x, w)
     np.testing.assert_array_equal(first, np.asarray(run(x, w)))
 
