@@ -122,11 +122,20 @@ def spikingjelly_train_step(steps: int, batch: int, *widths: int):
     return timed(call, lambda _: torch.cuda.synchronize())
 
 
+def torch_matmul(rows: int, columns: int, depth: int, tf32: int):
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = bool(tf32)
+    x, w = torch.randn(rows, depth, device="cuda"), torch.randn(depth, columns, device="cuda")
+    return timed(lambda: x @ w, lambda _: torch.cuda.synchronize())
+
+
 WORKS: dict[str, Callable] = {
     "jax lif": jax_lif,
     "jax train_step": jax_train_step,
     "spikingjelly lif": spikingjelly_lif,
     "spikingjelly train_step": spikingjelly_train_step,
+    "torch matmul": torch_matmul,
 }
 
 if __name__ == "__main__":

@@ -65,13 +65,13 @@ class Builder:
         self._coherent = coherent
         self._scopes: list[dict[tuple, Ref]] = [{}]
         if target.bindings:
-            self._pointers = Bindings(self, self._stored, coherent, written)
+            self.pointers = Bindings(self, self._stored, coherent, written)
         else:
-            self._pointers = Addresses(self, self._stored, coherent, table)
+            self.pointers = Addresses(self, self._stored, coherent, table)
         self._inputs = {number: self.module.builtin(number) for number in (WORKGROUP_ID, LOCAL_INVOCATION_ID)}
         self._block = 0
         self._label(self.module.new())
-        self._pointers.begin()
+        self.pointers.begin()
 
     def assembled(self) -> bytes:
         """The finished module."""
@@ -206,14 +206,15 @@ class Builder:
         self.module.code += words(Op.Store, address, self.to_bits(value).id, 2, stored.itemsize)
 
     def store_wide(self, pointer: int, base: Index, values: Sequence[Ref]) -> None:
-        """Four neighbouring elements of four bytes; `base` is a multiple of four."""
+        """Four neighbouring elements of two or four bytes; `base` is a multiple of four."""
         kind = self.module.vector(self._stored[pointer], 4)
-        vector = self._emit(Op.CompositeConstruct, kind, *(value.id for value in values))
-        self.module.code += words(Op.Store, self._element(pointer, base, 4), vector, 2, 16)
+        vector = self._emit(Op.CompositeConstruct, kind, *(self.to_bits(value).id for value in values))
+        size = self._stored[pointer].itemsize * 4
+        self.module.code += words(Op.Store, self._element(pointer, base, 4), vector, 2, size)
 
     def is_wide(self, pointer: int) -> bool:
         """Whether four neighbours of a buffer can be moved at once."""
-        return self._stored[pointer].itemsize == 4 and self._avals[pointer].size % 4 == 0
+        return self._stored[pointer].itemsize in (2, 4) and self._avals[pointer].size % 4 == 0
 
     def from_bits(self, stored: Ref, dtype: np.dtype) -> Ref:
         """The number that a buffer holds: of booleans and 16-bit floats, it has another form than registers have."""
@@ -246,7 +247,7 @@ class Builder:
 
     def _element(self, pointer: int, index: Index, width: int) -> int:
         """The pointer to an element, or to the group of `width` elements that starts there."""
-        return self._pointers.element(pointer, self.as_ref(index), width)
+        return self.pointers.element(pointer, self.as_ref(index), width)
 
     def as_ref(self, index: Index) -> Ref:
         return self.const(np.uint32(index)) if isinstance(index, int) else index

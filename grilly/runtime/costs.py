@@ -76,6 +76,7 @@ WINDOWS = (
 )
 COUNT: dict[str, Callable[[Equation], int]] = {
     "dot_general": _product,
+    "matrix_product": lambda eqn: 2 * math.prod(eqn.params["spread"].product.sizes),
     "scan": _scan,
     "sorted_blocks": _sort,
     "ordered_fold": lambda eqn: eqn.inputs[3].size,

@@ -192,7 +192,9 @@ def _absent() -> str | None:
 def _found() -> "list[PhysicalDevice]":
     from .physical import PhysicalDevice
 
-    return [PhysicalDevice(handle, k, config.bindings) for k, handle in enumerate(_instance().physical_devices())]
+    instance = _instance()
+    handles = enumerate(instance.physical_devices())
+    return [PhysicalDevice(handle, k, instance.handle, config.bindings) for k, handle in handles]
 
 
 @functools.cache

@@ -8,13 +8,13 @@ from .builder import Builder, Index
 from .indexing import add, assume, less, mul, sub
 from .ir import Aval, Graph, Value
 from .kernels import map as maps
-from .kernels import matmul, reduction, scan, sort
+from .kernels import matmul, reduction, scan, sort, tensor
 from .kernels.task import WORKGROUP, Context, Task
 from .partition import Kernel, reads
 from .plan import Binding, Shader
 from .target import Target
 
-KINDS = {"map": maps, "reduction": reduction, "scan": scan, "matmul": matmul, "sort": sort}
+KINDS = {"map": maps, "reduction": reduction, "scan": scan, "matmul": matmul, "tensor": tensor, "sort": sort}
 GROUPS = {name: kind.groups for name, kind in KINDS.items()}
 EMIT = {name: kind.emit for name, kind in KINDS.items()}
 STAGE = {"map": maps.emit_stage, "reduction": reduction.emit_stage}

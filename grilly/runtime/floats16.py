@@ -114,3 +114,14 @@ def _left(b: Instructions, bits: Any, distance: int) -> Any:
 
 def _right(b: Instructions, bits: Any, distance: int) -> Any:
     return b.op(Op.ShiftRightLogical, U32, bits, _const(b, distance))
+
+
+def scale(b: Instructions, size: Any) -> Any:
+    """The power of two that brings a float32 near 2 ** 14, where float16 has room on both sides.
+
+    It and its inverse are normal numbers, whatever the size.
+    """
+    exponent = b.op(Op.ShiftRightLogical, U32, b.op(Op.Bitcast, U32, size), _const(b, 23))
+    wanted = b.op(Op.ISub, U32, _const(b, 127 + 127 + 14), exponent)
+    wanted = b.select(_below(b, wanted, 253), wanted, _const(b, 253))
+    return b.op(Op.Bitcast, F32, _left(b, wanted, 23))

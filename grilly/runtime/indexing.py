@@ -138,6 +138,18 @@ def guarded(b: Builder, condition: Ref | bool, x: Index, extent: int) -> Index:
     return assume(b.op(Op.Select, U32, condition, b.as_ref(x), b.as_ref(0)), extent)
 
 
+def safe(b: Builder, inside: Ref | bool, x: Index, extent: int) -> Index:
+    """As `guarded`, and known to be a multiple of what x was a multiple of."""
+    found = guarded(b, inside, x, extent)
+    return found if isinstance(found, int) or isinstance(x, int) else replace(found, multiple=x.multiple)
+
+
+def following(b: Builder, x: Index, step: int, extent: int) -> Index:
+    """The next index; 0 where that is too large."""
+    after = add(b, x, step)
+    return safe(b, less(b, after, extent), after, extent)
+
+
 def _known(b: Builder, op: Op, x: Ref, y: Index, **facts: object) -> Ref:
     """The instruction, and what is known of its result."""
     other = b.as_ref(y)

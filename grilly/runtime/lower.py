@@ -14,6 +14,7 @@ from .loops import Loop, behind_reshapes, loop
 from .memory import Memory, barriers, planned, range_of
 from .partition import Kernel, Partition, kind_of, partition
 from .plan import Dispatch, Plan, Work
+from .products import products
 from .recompute import recomputed
 from .repeats import While, repeated
 from .simplify import simplify
@@ -52,7 +53,7 @@ def lower(
 
 def lowered(simple: Graph, donated: frozenset[int], target: Target) -> Lowered:
     """Compiles a graph. The body of a scan or a while that is a loop is compiled by itself, like any other graph."""
-    graph = with_buffers(recomputed(simple, target))
+    graph = with_buffers(recomputed(products(simple, target), target))
     parts = fitted(graph, partition(graph, target), target)
     works = [_work(graph, parts, kernel, target) for kernel in parts.kernels]
     scratch = {work.scratch: k for k, work in enumerate(works) if not isinstance(work, Emitted)}

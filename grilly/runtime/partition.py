@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from .ir import Atom, Equation, Graph, ScanParams, Value
 from .kernels import elementwise, reduction, scan
 from .kernels.gather import COMPUTED, keeps_place
+from .kernels.operand import PRODUCTS
 from .kernels.pull import JOINT, REPEATING, RULES
 from .kernels.task import SMALL, Task
 from .target import Target
@@ -19,7 +20,7 @@ from .trace import unsupported
 
 CHEAP = 4  # elementwise equations that are computed again rather than stored and loaded for each element of a broadcast
 DEAR = 12  # ... rather than stored and loaded by a second kernel
-KINDS = {"dot_general": "matmul", "sorted_blocks": "sort", **dict.fromkeys(reduction.COMBINE, "reduction")}
+KINDS = PRODUCTS | {"sorted_blocks": "sort"} | dict.fromkeys(reduction.COMBINE, "reduction")
 SAME_PLACE = {"reshape", "squeeze", "expand_dims"}  # views that keep the linear index
 
 
@@ -96,7 +97,7 @@ class _Storage:
             base = self._behind_views(operand)
             if self.kinds[eqn] == "loop":
                 self._store(operand)
-            if self.kinds[eqn] == "matmul" and self.cost(base) > 0:
+            if eqn.primitive in PRODUCTS and self.cost(base) > 0:
                 self._store(base)
             repeated = number in searched or self._repeats(eqn, operand)
             if repeated and self.cost(base) > CHEAP:
@@ -369,14 +370,13 @@ def _levelled(
     for wanted in range(1 + max(map(level_of, range(len(clusters))), default=-1)):
         sections: list[tuple[Task, ...]] = []
         for k in ordered:
-            cluster = clusters[k]
             if level[k] != wanted:
                 continue
-            tasks = tuple(d.task for d in sorted(cluster, key=lambda d: d.level))
-            if tasks[0].kind in ("matmul", "scan", "loop", "sort"):
-                kernels.append(Kernel((tasks,)))
-            else:
+            tasks = tuple(d.task for d in sorted(clusters[k], key=lambda d: d.level))
+            if tasks[0].kind in ("map", "reduction"):
                 sections.append(tasks)
+            else:
+                kernels.append(Kernel((tasks,)))
         kernels += _side_by_side(sections, read, clusters, target)
     return kernels
 

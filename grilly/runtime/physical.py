@@ -3,6 +3,7 @@
 To use a further feature or extension, add its name to FEATURES.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,7 @@ FEATURES: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
             *("shaderFloat16", "shaderInt8", "storageBuffer8BitAccess"),
         ),
     ),
+    ("VkPhysicalDeviceCooperativeMatrixFeaturesKHR", "VK_KHR_cooperative_matrix", ("cooperativeMatrix",)),
 )
 PUSH_DESCRIPTOR = "VK_KHR_push_descriptor"
 EXTENSIONS = ("VK_KHR_portability_subset", PUSH_DESCRIPTOR)  # without features of their own; the first is a must
@@ -32,6 +34,7 @@ PUSHED = 32  # descriptors that every driver with that extension takes at once
 REQUIRED = ("bufferDeviceAddress", "timelineSemaphore")
 LLVMPIPE = ENUM.VkDriverId["VK_DRIVER_ID_MESA_LLVMPIPE"]
 COMPUTE, DEVICE_LOCAL = 2, 1
+FLOAT16, FLOAT32, SUBGROUP = 0, 1, 3  # VkComponentTypeKHR, VkScopeKHR
 
 
 class Budget(NamedTuple):
@@ -48,11 +51,13 @@ class PhysicalDevice:
     Attributes:
         handle: Vulkan's.
         index: Its place in Vulkan's list, the number in the name `vulkan:1`.
+        instance: Vulkan's, that it belongs to.
         binds: Whether its kernels shall take storage-buffer bindings instead of addresses.
     """
 
     handle: Any
     index: int
+    instance: Any
     binds: bool = False
 
     @cached_property
@@ -152,6 +157,17 @@ class PhysicalDevice:
             if getattr(_fields_of(struct), name)
         )
 
+    @cached_property
+    def matrix(self) -> tuple[int, int, int] | None:
+        """Rows, columns and depth of the largest cooperative matrices of float16 with float32 sums."""
+        if not {"cooperativeMatrix", "vulkanMemoryModel", "shaderFloat16"} <= self.features:
+            return None
+        name = "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"
+        function = ffi.cast(f"PFN_{name}", lib.vkGetInstanceProcAddr(self.instance, name.encode()))
+        found = enumerated("VkCooperativeMatrixPropertiesKHR", function, self.handle)
+        shapes = [(m.MSize, m.NSize, m.KSize) for m in found if _is_half(m)]
+        return max(shapes, key=math.prod, default=None)
+
     def _rows(self) -> Iterator[tuple[str, str | None, tuple[str, ...]]]:
         return (row for row in FEATURES if row[1] is None or row[1] in self._extensions)
 
@@ -200,7 +216,14 @@ class PhysicalDevice:
             strict_floats=bool(self._structs[2].shaderSignedZeroInfNanPreserveFloat32),
             exact_division=llvmpipe,
             software=self.kind == "software",
+            matrix=self.matrix,
         )
+
+
+def _is_half(offered: Any) -> bool:
+    """Whether matrices of float16 are summed in float32, by a subgroup."""
+    types = (offered.AType, offered.BType, offered.CType, offered.ResultType)
+    return types == (FLOAT16, FLOAT16, FLOAT32, FLOAT32) and offered.scope == SUBGROUP
 
 
 def _fields_of(struct: Any) -> Any:

@@ -80,6 +80,13 @@ class Addresses:
             base = self._b.once(("wide", k), U32, lambda: self._b.module.emit(Op.Bitcast, kind, base)).id
         return _chain(self._b, Storage.PhysicalStorageBuffer, item, base, where, width)
 
+    def word(self, k: int, where: Any) -> int:
+        """The pointer to the 16 bytes of number `where` in buffer `k`, as four uint32."""
+        b, module, storage = self._b, self._b.module, Storage.PhysicalStorageBuffer
+        kind = module.pointer(storage, module.block(U32, 4, False))
+        base = b.once(("words", k), U32, lambda: module.emit(Op.Bitcast, kind, self._bases[k])).id
+        return _chain(b, storage, _item(b, U32, 4), base, where, 1)
+
 
 class Bindings:
     """Buffers bound to the numbers 0, 1, ... of descriptor set 0.
@@ -98,20 +105,20 @@ class Bindings:
         self, b: Instructions, stored: Sequence[np.dtype], coherent: Sequence[bool], written: Sequence[bool]
     ) -> None:
         self._b, self._stored, self._coherent, self._written = b, stored, coherent, written
-        self._variables: dict[tuple[int, int], int] = {}
+        self._variables: dict[tuple[int, np.dtype, int], int] = {}
         record = b.module.record((b.module.type(U32),) * len(stored), 4)
         self._push = b.module.variable(Storage.PushConstant, record)
         self._first: list[Any] = []
 
-    def _variable(self, k: int, width: int) -> int:
+    def _variable(self, k: int, dtype: np.dtype, width: int) -> int:
         """Binding `k`, as elements or as groups of `width` of them."""
-        if (k, width) not in self._variables:
-            self._variables[k, width] = self._declared(k, width)
-        return self._variables[k, width]
+        if (k, dtype, width) not in self._variables:
+            self._variables[k, dtype, width] = self._declared(k, dtype, width)
+        return self._variables[k, dtype, width]
 
-    def _declared(self, k: int, width: int) -> int:
+    def _declared(self, k: int, dtype: np.dtype, width: int) -> int:
         module = self._b.module
-        variable = module.variable(Storage.StorageBuffer, module.block(self._stored[k], width, self._coherent[k]))
+        variable = module.variable(Storage.StorageBuffer, module.block(dtype, width, self._coherent[k]))
         module.decorate(variable, Decoration.DescriptorSet, 0)
         module.decorate(variable, Decoration.Binding, k)
         module.decorate(variable, Decoration.Aliased)
@@ -134,7 +141,14 @@ class Bindings:
         """The pointer to an element of buffer `k`, or to the group of `width` elements that starts there."""
         where = self._b.op(Op.IAdd, U32, where, self._first[k])
         item = _item(self._b, self._stored[k], width)
-        return _chain(self._b, Storage.StorageBuffer, item, self._variable(k, width), where, width)
+        return _chain(self._b, Storage.StorageBuffer, item, self._variable(k, self._stored[k], width), where, width)
+
+    def word(self, k: int, where: Any) -> int:
+        """The pointer to the 16 bytes of number `where` in buffer `k`, as four uint32."""
+        b, each = self._b, 16 // self._stored[k].itemsize
+        first = b.op(Op.ShiftRightLogical, U32, self._first[k], b.const(np.uint32(each.bit_length() - 1)))
+        where = b.op(Op.IAdd, U32, where, first)
+        return _chain(b, Storage.StorageBuffer, _item(b, U32, 4), self._variable(k, U32, 4), where, 1)
 
 
 def _item(b: Instructions, stored: np.dtype, width: int) -> int:

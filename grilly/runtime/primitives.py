@@ -20,7 +20,7 @@ KINDS = {
     "call": "Inlined, with its custom derivative if it has one.",
     "nothing": "Takes no part in what runs.",
 }
-OWN = {"conv_patches", "ordered_fold"}  # views that no jaxpr has
+OWN = {"conv_patches", "half_scale", "ordered_fold"}  # what no jaxpr has
 TITLE = """# Primitives
 
 What `grilly.jit` compiles. Written by `python -m grilly.runtime.primitives`; a test compares.
@@ -35,7 +35,7 @@ line of your code, when the function is traced.
 def rows() -> Iterator[tuple[str, str, str]]:
     """Name, kind and remark of every primitive, by name."""
     kinds: dict[str, tuple[str, str]] = {}
-    kinds.update((name, ("element", "")) for name in elementwise.rules if name not in composites)
+    kinds.update((name, ("element", "")) for name in elementwise.rules if name not in {*composites, *OWN})
     kinds.update((name, ("view", "")) for name in RULES if name not in OWN)
     kinds.update((name, ("reduction", "")) for name in reduction.COMBINE)
     kinds.update((name, ("composite", _summary(function))) for name, function in composites.items())

@@ -27,7 +27,11 @@ class Editor:
         """A new equation of one output, of the dtype that a product asks for, or of its last input's."""
         inputs = tuple(inputs)
         dtype = np.dtype(params.get("preferred_element_type", inputs[-1].dtype))
-        value = Value(Aval(tuple(shape), dtype))
+        return self.made(primitive, inputs, Aval(tuple(shape), dtype), like, **params)
+
+    def made(self, primitive: str, inputs: Iterable[Atom], aval: Aval, like: Equation, /, **params) -> Value:
+        """A new equation of one output, written where `like` was."""
+        value, inputs = Value(aval), tuple(inputs)
         self.equations.append(Equation(primitive, inputs, (value,), params, like.source))
         return value
 

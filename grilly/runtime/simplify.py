@@ -69,11 +69,6 @@ def _empty(editor: Editor, eqn: Equation, like: Value) -> Value:
     return editor.make("broadcast_in_dim", [zero], like.shape, eqn, shape=like.shape, broadcast_dimensions=())
 
 
-def _no_element(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
-    """A product without elements needs no kernel of its own."""
-    return None if eqn.outputs[0].size else [_empty(editor, eqn, eqn.outputs[0])]
-
-
 def _same(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
     """A conversion to the same dtype, a broadcast or reshape to the same shape."""
     operand = editor.now(eqn.inputs[0])
@@ -185,7 +180,28 @@ def _transpose(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
     before = product.params.get("order", range(len(order)))
     params = {**product.params, "order": tuple(before[axis] for axis in order)}
     operands = map(editor.now, product.inputs)
-    return [editor.make("dot_general", operands, eqn.outputs[0].shape, product, **params)]
+    return [editor.made("dot_general", operands, eqn.outputs[0].aval, product, **params)]
+
+
+def _product(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
+    """A product without elements needs no kernel; that of a transpose is one of other axes."""
+    if not eqn.outputs[0].size:
+        return [_empty(editor, eqn, eqn.outputs[0])]
+    depth, batch = (list(map(tuple, pair)) for pair in eqn.params["dimension_numbers"])
+    inputs = list(map(editor.now, eqn.inputs))
+    for side, operand in enumerate(eqn.inputs):
+        made = editor.graph.producer.get(operand) if isinstance(operand, Value) else None
+        if not made or made.primitive != "transpose":
+            continue
+        axes = [int(axis) for axis in made.params["permutation"]]
+        free = [axes[k] for k in range(len(axes)) if k not in (*depth[side], *batch[side])]
+        if free == sorted(free):  # the result's axes stay in order
+            depth[side], batch[side] = (tuple(axes[k] for k in group) for group in (depth[side], batch[side]))
+            inputs[side] = editor.now(made.inputs[0])
+    if inputs == list(map(editor.now, eqn.inputs)):
+        return None
+    params = {**eqn.params, "dimension_numbers": (tuple(depth), tuple(batch))}
+    return [editor.made("dot_general", inputs, eqn.outputs[0].aval, eqn, **params)]
 
 
 def _transposed(editor: Editor, eqn: Equation, atom: Atom, permutation: Sequence[int]) -> Atom:
@@ -205,8 +221,8 @@ REWRITES: dict[str, Rewrite] = {
     "transpose": _transpose,
     "split": _split,
     "stack": _stack,
-    "dot_general": _no_element,
     "conv_general_dilated": convolution,
+    "dot_general": _product,
     **dict.fromkeys(
         ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "reduce_xor"), _reduction
     ),

@@ -9,12 +9,14 @@ from enum import IntEnum
 import numpy as np
 
 MAGIC, VERSION = 0x07230203, 0x00010500
-LOGICAL, PHYSICAL_64, GLSL450 = 0, 5348, 1  # two addressing models, and a memory model
+LOGICAL, PHYSICAL_64 = 0, 5348  # addressing models
+GLSL450, VULKAN = 1, 3  # memory models
 
 
 class Op(IntEnum):
     """The instructions we emit, by their names in the SPIR-V specification."""
 
+    Extension = 10
     ExtInstImport = 11
     ExtInst = 12
     MemoryModel = 14
@@ -35,6 +37,7 @@ class Op(IntEnum):
     ConstantTrue = 41
     ConstantFalse = 42
     Constant = 43
+    ConstantComposite = 44
     Function = 54
     FunctionEnd = 56
     Variable = 59
@@ -104,6 +107,10 @@ class Op(IntEnum):
     Branch = 249
     BranchConditional = 250
     Return = 253
+    TypeCooperativeMatrix = 4456
+    CooperativeMatrixLoad = 4457
+    CooperativeMatrixStore = 4458
+    CooperativeMatrixMulAdd = 4459
 
 
 class Ext(IntEnum):
@@ -123,6 +130,7 @@ class Storage(IntEnum):
 
     Input = 1
     Workgroup = 4
+    Function = 7
     PushConstant = 9
     StorageBuffer = 12
     PhysicalStorageBuffer = 5349
@@ -148,13 +156,17 @@ STRICT = "SignedZeroInfNanPreserve"  # no driver may take NaN, infinity or the s
 CAPABILITY = {
     STRICT: 4466,
     "Shader": 1,
+    "Float16": 9,
     "Float64": 10,
     "Int64": 11,
     "Int16": 22,
     "Int8": 39,
+    "GroupNonUniform": 61,
     "StorageBuffer16BitAccess": 4433,
     "StorageBuffer8BitAccess": 4448,
+    "VulkanMemoryModel": 5345,
     ADDRESSES: 5347,
+    "CooperativeMatrixKHR": 6022,
 }
 # What a scalar type needs before it may be declared.
 NEEDS = {
@@ -187,9 +199,12 @@ class Module:
         self.ids = 0
         needed = (*((ADDRESSES,) if addressed else ()), *((STRICT,) if strict else ()))
         self.capabilities: dict[str, None] = dict.fromkeys(("Shader", *needed), None)
+        self.extensions: dict[str, None] = {}
+        self.memory_model = GLSL450
         self.decorations: list[int] = []
         self.globals: list[int] = []  # types, constants, module variables
-        self.code: list[int] = []  # the body of main
+        self.variables: list[int] = []  # of main
+        self.code: list[int] = []  # the body of main, which begins with a label
         self.interface: list[int] = []
         self.known: dict[tuple, int] = {}
         self.glsl = self.new()
@@ -241,6 +256,14 @@ class Module:
                 self.globals += words(Op.Constant, kind, result, *_literal_words(value))
         return self.known[name]
 
+    def composite(self, kind: int, part: int) -> int:
+        """A constant all of whose parts are `part`."""
+        name = (Op.ConstantComposite, kind, part)
+        if name not in self.known:
+            self.known[name] = self.new()
+            self.globals += words(Op.ConstantComposite, kind, self.known[name], part)
+        return self.known[name]
+
     def block(self, dtype: np.dtype, width: int, coherent: bool) -> int:
         """The type `struct { T items[]; }` that an address points at, or a binding is."""
         key = ("block", dtype.str, width, coherent)
@@ -280,9 +303,16 @@ class Module:
         self.interface.append(result)
         return result
 
-    def builtin(self, number: int) -> int:
-        """A three-component input, such as WorkgroupId."""
-        variable = self.variable(Storage.Input, self.vector(np.dtype(np.uint32), 3))
+    def local(self, kind: int) -> int:
+        """A variable of `main`: an invocation's own."""
+        result = self.new()
+        self.variables += words(Op.Variable, self.pointer(Storage.Function, kind), result, Storage.Function)
+        return result
+
+    def builtin(self, number: int, width: int = 3) -> int:
+        """An input of so many components, such as WorkgroupId."""
+        uint = np.dtype(np.uint32)
+        variable = self.variable(Storage.Input, self.vector(uint, width) if width > 1 else self.type(uint))
         self.decorate(variable, Decoration.BuiltIn, number)
         return variable
 
@@ -292,13 +322,15 @@ class Module:
         function = self.declared(Op.TypeFunction, void)
         main = self.new()
         head = [w for name in self.capabilities for w in words(Op.Capability, CAPABILITY[name])]
+        head += [w for name in self.extensions for w in words(Op.Extension, *text(name))]
         head += words(Op.ExtInstImport, self.glsl, *text("GLSL.std.450"))
-        head += words(Op.MemoryModel, PHYSICAL_64 if ADDRESSES in self.capabilities else LOGICAL, GLSL450)
+        head += words(Op.MemoryModel, PHYSICAL_64 if ADDRESSES in self.capabilities else LOGICAL, self.memory_model)
         head += words(Op.EntryPoint, 5, main, *text("main"), *self.interface)
         head += words(Op.ExecutionMode, main, 17, local_size, 1, 1)
         if STRICT in self.capabilities:
             head += words(Op.ExecutionMode, main, 4461, 32)  # SignedZeroInfNanPreserve, of float32
-        body = words(Op.Function, void, main, 0, function) + self.code + words(Op.FunctionEnd)
+        label, code = self.code[:2], self.code[2:]
+        body = [*words(Op.Function, void, main, 0, function), *label, *self.variables, *code, *words(Op.FunctionEnd)]
         stream = [MAGIC, VERSION, 0, self.ids + 1, 0, *head, *self.decorations, *self.globals, *body]
         return struct.pack(f"<{len(stream)}I", *stream)
 

@@ -24,3 +24,4 @@ class Target:
     strict_floats: bool = True  # NaN, infinities and the signs of zeros can be asked for
     exact_division: bool = True  # OpFDiv and Sqrt are correctly rounded, as IEEE asks
     software: bool = True  # a CPU driver: few, long-running invocations pay there
+    matrix: tuple[int, int, int] | None = None  # rows, columns, depth of cooperative float16 matrices, float32 sums

@@ -11,7 +11,8 @@ from grilly.runtime.instance import Instance
 def own_device(device):
     """A second opening of the device under test, for tests that close or bend it."""
     instance = Instance(config.validation)
-    own = VulkanDevice(instance, device.physical.__class__(instance.physical_devices()[device.physical.index], 0))
+    handle = instance.physical_devices()[device.physical.index]
+    own = VulkanDevice(instance, device.physical.__class__(handle, 0, instance.handle))
     yield own
     own.close()
     assert not instance.messages

@@ -38,7 +38,7 @@ def opened(device):
     """The device under test, opened anew for kernels that bind their buffers."""
     instance = Instance(config.validation)
     handle = instance.physical_devices()[device.physical.index]
-    own = VulkanDevice(instance, PhysicalDevice(handle, device.physical.index, binds=True))
+    own = VulkanDevice(instance, PhysicalDevice(handle, device.physical.index, instance.handle, binds=True))
     yield own
     own.close()
     instance.close()

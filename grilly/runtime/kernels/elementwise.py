@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from .. import floats16
 from ..builder import BOOL, F32, U32, Builder, Ref
 from ..floats16 import SHORT, U16
 from ..ir import Equation
@@ -106,6 +107,7 @@ def _unary(instruction: Ext) -> Rule:
     return lambda b, eqn, args: b.ext(instruction, args[0].dtype, args[0])
 
 
+rules["half_scale"] = lambda b, eqn, args: floats16.scale(b, args[0])
 rules["floor"] = _unary(Ext.Floor)
 rules["ceil"] = _unary(Ext.Ceil)
 

@@ -53,7 +53,7 @@ class Context:
 
 def lanes_of(size: int, task: Task) -> int:
     """How many neighbours one invocation computes: four where wide accesses pay and divide the domain."""
-    narrow = any(root.dtype.itemsize != 4 for root in task.roots)
+    narrow = any(root.dtype.itemsize not in (2, 4) for root in task.roots)
     return 4 if size % 4 == 0 and size >= 1 << 16 and not narrow else 1
 
 

@@ -1,0 +1,103 @@
+"""How a product is spread over cooperative matrices: which products are, by which tiles, from how many half floats."""
+
+from dataclasses import dataclass
+
+from ..builder import F32
+from ..cooperative import HALVES
+from ..ir import Equation
+from ..target import Target
+from .operand import Product, product
+from .task import WORKGROUP
+
+DEPTH = 32  # of the operands' tiles
+LARGE = 1 << 28  # multiplications from which on splitting the operands pays
+LEAST = 1 << 15  # bytes of workgroup memory that the smallest tile fits into
+SMALLEST = 64  # rows, and columns, of the smallest tile
+
+
+@dataclass(frozen=True)
+class Tile:
+    """How a workgroup's tile is spread: `down` by `across` subgroups, of `high` by `wide` matrices each."""
+
+    shape: tuple[int, int, int]  # of the cooperative matrices: rows, columns, depth
+    down: int
+    across: int
+    high: int
+    wide: int
+
+    @property
+    def rows(self) -> int:
+        return self.down * self.high * self.shape[0]
+
+    @property
+    def columns(self) -> int:
+        return self.across * self.wide * self.shape[1]
+
+    def count(self, sizes: tuple[int, int, int, int]) -> int:
+        """How many a batch of products takes."""
+        batch, rows, columns, _ = sizes
+        return batch * -(-rows // self.rows) * -(-columns // self.columns)
+
+    def words(self, parts: tuple[int, int], depth_last: tuple[bool, bool]) -> int:
+        """Words of workgroup memory that the operands' tiles take."""
+        extents = (self.rows, self.columns)
+        return sum(n * layout(e, last)[2] for n, e, last in zip(parts, extents, depth_last, strict=True))
+
+
+def layout(extent: int, depth_last: bool) -> tuple[int, int, int]:
+    """Of an operand's tile: rows as they lie in memory, words from one to the next, and words in all."""
+    major, minor = (extent, DEPTH) if depth_last else (DEPTH, extent)
+    stride = minor // HALVES + 1  # a word of padding keeps rows out of each other's memory banks
+    return major, stride, major * stride
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A product on cooperative matrices: what the equation's inputs are, and how it is computed.
+
+    Its inputs are the parts of the left operand, those of the right one, and the scale of each that has one.
+
+    Args:
+        product: The shapes.
+        depth: Of the parts, which are padded to whole words.
+        parts: How many each operand has.
+        depth_last: Whether an operand's parts have the axes (batch, free, depth), else (batch, depth, free).
+        scaled: Whether each has been multiplied by a power of two a row, or column.
+        tile: What a workgroup computes.
+    """
+
+    product: Product
+    depth: int
+    parts: tuple[int, int]
+    depth_last: tuple[bool, bool]
+    scaled: tuple[bool, bool]
+    tile: Tile
+
+
+def suits(eqn: Equation, target: Target) -> bool:
+    """Whether a `dot_general` is worth splitting its operands for."""
+    batch, rows, columns, depth = product(eqn).sizes
+    floats = all(value.dtype == F32 for value in (*eqn.inputs, *eqn.outputs))
+    large = min(rows, columns, depth) >= 32 and batch * rows * columns * depth >= LARGE
+    return target.matrix is not None and target.shared_bytes >= LEAST and floats and large
+
+
+def count(sizes: tuple[int, int, int, int]) -> int:
+    """How many of the smallest tiles a batch of products takes."""
+    batch, rows, columns, _ = sizes
+    return batch * -(-rows // SMALLEST) * -(-columns // SMALLEST)
+
+
+def tiles(target: Target, parts: tuple[int, int]) -> list[Tile]:
+    """The tiles there are to choose from, the largest first."""
+    assert target.matrix is not None
+    rows, columns, _ = target.matrix
+    subgroups = WORKGROUP // target.subgroup_size
+    down = 1 << (subgroups.bit_length() - 1) // 2
+    across = subgroups // down
+    # Where chunks are added up, registers hold two sums for each element.
+    sides = [(128, 256)] if max(parts) == 1 else []
+    return [
+        Tile(target.matrix, down, across, max(1, high // (down * rows)), max(1, wide // (across * columns)))
+        for high, wide in (*sides, (128, 128), (SMALLEST, SMALLEST))
+    ]

@@ -1,0 +1,252 @@
+"""Products on cooperative matrices. `products` has split the operands into half floats, whose products are exact.
+
+A workgroup computes one tile of the result: for each tile of depth it multiplies every pair of parts that matters. The
+parts' tiles pass through workgroup memory, and are fetched into registers while the ones before are multiplied.
+"""
+
+import itertools
+import math
+
+import numpy as np
+
+from ..builder import BOOL, F32, U32, Index, Ref
+from ..cooperative import HALVES, A, B, Matrices
+from ..indexing import Place, add, assume, div, following, less, mod, mul, safe, scalar_place
+from ..ir import Atom
+from ..spirv import Op
+from .results import store_neighbours
+from .spread import DEPTH, Spread, layout
+from .task import WORKGROUP, Context, Task
+
+NEAR = 8  # rows of tiles that run side by side, so that they find each other's operands in the cache
+FLOATS = 4  # in a word of workgroup memory
+CHUNK = 256  # of the depth: the matrix unit cuts sums where it should round, so its sums must not grow long
+
+
+def groups(task: Task) -> int:
+    spread: Spread = task.anchors[0].params["spread"]
+    return spread.tile.count(spread.product.sizes)
+
+
+def emit(ctx: Context, task: Task, group: Index) -> None:
+    """Writes the section of a kernel that runs in workgroup number `group` of this task."""
+    _Workgroup(ctx, task, group).run()
+
+
+class _Factor:
+    """One operand's tile: fetched, laid into workgroup memory, read as matrices."""
+
+    def __init__(
+        self, m: Matrices, spread: Spread, use: int, pointers: list[int], batch: Index, start: Index, word: int
+    ) -> None:
+        self.m, self.b, self.use, self.pointers, self.first = m, m.b, use, pointers, word
+        t = spread.tile
+        self.depth_last, self.start = spread.depth_last[use], start
+        extent = (t.rows, t.columns)[use]
+        self.free, self.depth = _whole(spread.product.sizes[1 + use], not self.depth_last), spread.depth
+        self.major, self.stride, self.plane = layout(extent, self.depth_last)
+        self.minor = self.stride - 1
+        self.batch = mul(self.b, batch, self.free * self.depth // HALVES)
+        rows, columns, depth = t.shape
+        self.kind = m.factor(*((rows, depth), (depth, columns))[use], use)
+        self.step = (rows, columns)[use]
+
+    def _places(self) -> list[tuple[Index, Index, Ref | bool]]:
+        """This invocation's share of a tile's words: the row, the word in it, and whether there is one."""
+        b, count, found = self.b, self.major * self.minor, []
+        for n in range(-(-count // WORKGROUP)):
+            nth = add(b, b.local, n * WORKGROUP)
+            exists = less(b, nth, count)
+            nth = assume(nth, count)
+            found.append((div(b, nth, self.minor), mod(b, nth, self.minor), exists))
+        return found
+
+    def fetched(self, k0: Index) -> list[Ref]:
+        """This invocation's words of the tile at depth `k0`; zeros beyond the edges."""
+        b, found = self.b, []
+        zero = b.const(np.uint32(0))
+        for major, minor, exists in self._places():
+            along = mul(b, minor, HALVES)
+            free, k = (major, along) if self.depth_last else (along, major)
+            free, k = add(b, self.start, free), add(b, k0, k)
+            inside = b.both(exists, b.both(less(b, free, self.free), less(b, k, self.depth)))
+            free, k = (
+                assume(safe(b, inside, free, self.free), self.free),
+                assume(safe(b, inside, k, self.depth), self.depth),
+            )
+            row, within, width = (free, k, self.depth) if self.depth_last else (k, free, self.free)
+            index = add(b, self.batch, add(b, mul(b, row, width // HALVES), div(b, within, HALVES)))
+            for pointer in self.pointers:
+                found += [b.select(inside, part, zero) for part in self.m.fetch(pointer, index)]
+        return found
+
+    def laid(self, words: list[Ref]) -> None:
+        """Stores what was fetched."""
+        b, left = self.b, iter(words)
+        for major, minor, exists in self._places():
+            index = add(b, add(b, mul(b, major, self.stride), minor), self.first)
+            with b.when(exists):
+                for part in range(len(self.pointers)):
+                    self.m.write(add(b, index, part * self.plane), list(itertools.islice(left, 4)))
+
+    def matrix(self, part: int, first: Index, nth: int, k: int) -> int:
+        """The `nth` matrix from row (or column) `first` of the tile on, at depth `k`."""
+        b, start = self.b, self.first + part * self.plane
+        if self.depth_last:
+            index = add(b, mul(b, first, self.stride), start + nth * self.step * self.stride + k // HALVES)
+        else:
+            index = add(b, div(b, first, HALVES), start + k * self.stride + nth * self.step // HALVES)
+        return self.m.load(self.kind, index, self.stride, transposed=self.depth_last == (self.use == B))
+
+
+class _Workgroup:
+    """One workgroup's tile of the result."""
+
+    def __init__(self, ctx: Context, task: Task, group: Index) -> None:
+        self.ctx, self.task, self.b = ctx, task, ctx.b
+        self.eqn = task.anchors[0]
+        self.spread: Spread = self.eqn.params["spread"]
+        self.p, self.tile = self.spread.product, self.spread.tile
+        t, (left, right) = self.tile, self.spread.parts
+        self.staged = t.wide * t.shape[1] // FLOATS  # words of one row of a subgroup's sums
+        self.staging = t.down * t.across * t.shape[0] * self.staged
+        self.m = m = Matrices(ctx.b, max(self.staging, t.words((left, right), self.spread.depth_last)))
+        self.batch, self.row0, self.column0 = self._corner(assume(group, groups(task)))
+        pointers = [ctx.pointers[value] for value in self.eqn.inputs[: left + right]]  # type: ignore[index]
+        self.left = _Factor(m, self.spread, A, pointers[:left], self.batch, self.row0, 0)
+        self.right = _Factor(m, self.spread, B, pointers[left:], self.batch, self.column0, left * self.left.plane)
+        self.kind = m.sum(t.shape[0], t.shape[1])
+        self.sums = self._matrices()
+        # One half float has its own error: no need to keep the matrix unit's small.
+        self.parts = self._matrices() if max(left, right) > 1 else self.sums
+        self.subgroup = m.subgroup(t.down * t.across)
+        self.row, self.column = self._own(self.subgroup)
+
+    def _corner(self, group: Index) -> tuple[Index, Index, Index]:
+        """Which of the batch, and the first row and column of the tile. Neighbours share rows and columns."""
+        b, t = self.b, self.tile
+        _, rows, columns, _ = self.p.sizes
+        down, across = -(-rows // t.rows), -(-columns // t.columns)
+        near = math.gcd(NEAR, down)
+        batch, within = div(b, group, down * across), mod(b, group, down * across)
+        block, nth = div(b, within, near * across), mod(b, within, near * across)
+        row = add(b, mul(b, block, near), mod(b, nth, near))
+        return batch, mul(b, assume(row, down), t.rows), mul(b, assume(div(b, nth, near), across), t.columns)
+
+    def _matrices(self) -> list[list[int]]:
+        return [[self.m.variable(self.kind) for _ in range(self.tile.wide)] for _ in range(self.tile.high)]
+
+    def _own(self, subgroup: Index) -> tuple[Index, Index]:
+        """Where a subgroup's part of the tile begins."""
+        b, t = self.b, self.tile
+        row = mul(b, mod(b, subgroup, t.down), t.high * t.shape[0])
+        return row, mul(b, div(b, subgroup, t.down), t.wide * t.shape[1])
+
+    def run(self) -> None:
+        b, m, depth = self.b, self.m, self.spread.depth
+        for variable in itertools.chain(*self.sums):
+            m.set(variable, m.zero(self.kind))
+        step, body = (DEPTH, self._accumulate) if self.parts is self.sums else (CHUNK, self._chunk)
+        b.loop(0, depth, step, self._fetched(0), body, bound=depth)
+        for i in range(self.tile.high):
+            b.barrier()
+            self._stage(i)
+            b.barrier()
+            self._finish(i)
+
+    def _fetched(self, k0: Index) -> list[Ref]:
+        left = self.left.fetched(k0)
+        self.cut = len(left)
+        return [*left, *self.right.fetched(k0)]
+
+    def _chunk(self, k0: Ref, words: list[Ref]) -> list[Ref]:
+        """Sums that start at zero, then join the others by ordinary additions."""
+        b, m, depth = self.b, self.m, self.spread.depth
+        whole = less(b, add(b, k0, CHUNK), depth + 1)
+        length = b.select(whole, b.as_ref(CHUNK), b.op(Op.ISub, U32, b.as_ref(depth), k0))
+        for variable in itertools.chain(*self.parts):
+            m.set(variable, m.zero(self.kind))
+        inner = lambda k, words: self._accumulate(add(b, k0, k), words)  # noqa: E731
+        words = b.loop(0, length, DEPTH, words, inner, bound=CHUNK)
+        for variable, part in zip(itertools.chain(*self.sums), itertools.chain(*self.parts), strict=True):
+            m.set(variable, m.add(self.kind, m.get(self.kind, variable), m.get(self.kind, part)))
+        return words
+
+    def _accumulate(self, k0: Index, words: list[Ref]) -> list[Ref]:
+        """Lays down the tiles that were fetched, fetches the next, multiplies."""
+        b = self.b
+        b.barrier()  # the last tiles have been read
+        self.left.laid(words[: self.cut])
+        self.right.laid(words[self.cut :])
+        b.barrier()
+        fetched = self._fetched(following(b, k0, DEPTH, self.spread.depth))
+        self._multiply()
+        return fetched
+
+    def _multiply(self) -> None:
+        """Multiplies what lies in workgroup memory."""
+        m, t, (left, right) = self.m, self.tile, self.spread.parts
+        sums = [[m.get(self.kind, variable) for variable in row] for row in self.parts]
+        # The small products first; that of two small parts is below float32's own rounding.
+        passes = [(p, q) for p in range(left) for q in range(right) if p + q < 2][::-1]
+        for k in range(0, DEPTH, t.shape[2]):
+            rows = [[self.left.matrix(p, self.row, i, k) for i in range(t.high)] for p in range(left)]
+            columns = [[self.right.matrix(q, self.column, j, k) for j in range(t.wide)] for q in range(right)]
+            for (p, q), j, i in itertools.product(passes, range(t.wide), range(t.high)):
+                sums[i][j] = m.multiply_add(self.kind, rows[p][i], columns[q][j], sums[i][j])
+        for variables, row in zip(self.parts, sums, strict=True):
+            for variable, total in zip(variables, row, strict=True):
+                m.set(variable, total)
+
+    def _stage(self, i: int) -> None:
+        """Puts one row of each subgroup's matrices into workgroup memory."""
+        b, m, t = self.b, self.m, self.tile
+        first = mul(b, self.subgroup, t.shape[0] * self.staged)
+        for j, variable in enumerate(self.sums[i]):
+            m.store(m.get(self.kind, variable), add(b, first, j * t.shape[1] // FLOATS), self.staged)
+
+    def _finish(self, i: int) -> None:
+        """Stores what was staged, and what is elementwise in it."""
+        b, t = self.b, self.tile
+
+        def body(nth: Index, _: list) -> list:
+            each = t.shape[0] * self.staged
+            row, column = self._own(div(b, nth, each))
+            within = mod(b, nth, each)
+            row = add(b, add(b, row, i * t.shape[0]), div(b, within, self.staged))
+            column = add(b, column, mul(b, mod(b, within, self.staged), FLOATS))
+            at = (self.batch, add(b, self.row0, row), add(b, self.column0, column))
+            store_neighbours(self.ctx, self.task, self.p, at, self.m.read(nth), self._unscaled)
+            return []
+
+        b.loop(b.local, self.staging, WORKGROUP, [], body, bound=self.staging)
+
+    def _unscaled(self, row: Index, column: Index, total: Ref) -> Ref:
+        """The sum divided by the scales of its row and column."""
+        b, scales = self.b, iter(self.eqn.inputs[sum(self.spread.parts) :])
+        sizes = self.p.sizes[1:3]
+        inverses = [
+            self._inverse(next(scales), at, size)
+            for at, size, scaled in zip((row, column), sizes, self.spread.scaled, strict=True)
+            if scaled
+        ]
+        if len(inverses) == 2:  # the smaller first, lest the product overflow on its way
+            one, other = inverses
+            ordered = b.op(Op.FOrdLessThan, BOOL, one, other)
+            inverses = [b.select(ordered, one, other), b.select(ordered, other, one)]
+        for inverse in inverses:
+            total = b.op(Op.FMul, F32, total, inverse)
+        return total
+
+    def _inverse(self, scale: Atom, at: Index, size: int) -> Ref:
+        b = self.b
+        place = scalar_place(b)
+        if scale.shape:
+            place = Place(b, scale.shape, linear=add(b, mul(b, self.batch, size), at))
+        bits = b.op(Op.Bitcast, U32, self.ctx.pull(self.task).at(scale, place))
+        return b.op(Op.Bitcast, F32, b.op(Op.ISub, U32, b.const(np.uint32(254 << 23)), bits))
+
+
+def _whole(extent: int, padded: bool) -> int:
+    """An extent in whole words."""
+    return -(-extent // HALVES) * HALVES if padded else extent

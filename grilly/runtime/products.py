@@ -1,0 +1,170 @@
+"""Large products on cooperative matrices of half floats, as accurate as float32.
+
+Each operand is multiplied, row by row (column by column on the right), by a power of two that brings its largest number
+near 2 ** 14, and split into two half floats, `x = p0 + p1`. The products of the parts are exact and their sums are
+float32; p1 q1, which is left out, is below float32's own rounding. What is known to be 0 or 1 is one part by itself.
+`precision` may ask for one part of everything: 11 bits, as TF32 has.
+
+References:
+    H. Ootomo, R. Yokota, "Recovering single precision accuracy from Tensor Cores while surpassing the FP32 theoretical
+    peak performance" (2022).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .cooperative import HALVES
+from .floats16 import F16, F32
+from .ir import Atom, Aval, Equation, Graph, Literal, Value
+from .kernels.operand import Axes, product
+from .kernels.pull import RULES
+from .kernels.spread import Spread, Tile, suits, tiles
+from .parts import in_parts
+from .rewrite import Editor, common, live
+from .split import split
+from .target import Target
+from .zero_one import zero_one
+
+BUSY = 100  # tiles that keep a device busy
+VIEWS = {"reshape", "squeeze", "expand_dims", "transpose"}  # that show every element once
+COARSE = ("HIGH", "TF32_TF32_F32", "BF16_BF16_F32", "F16_F16_F32")  # precisions that one part has
+
+
+def products(graph: Graph, target: Target) -> Graph:
+    """The graph with each product in the form that suits the target."""
+    graph = in_parts(graph, target)
+    if target.matrix is None:
+        return graph
+    editor, binary = Editor(graph), zero_one(graph)
+    for eqn in graph.equations:
+        if eqn.primitive == "dot_general" and suits(eqn, target):
+            editor.renamed[eqn.outputs[0]] = _on_matrices(editor, eqn, target, binary)
+        else:
+            editor.keep(eqn)
+    return live(common(editor.done()))
+
+
+@dataclass(frozen=True)
+class _Operand:
+    """An operand in half floats: its parts, the scale of its rows, whether the depth is its last axis."""
+
+    parts: list[Value]
+    scale: Value | None
+    depth_last: bool
+
+
+def _on_matrices(editor: Editor, eqn: Equation, target: Target, binary: set[Value]) -> Value:
+    p = product(eqn)
+    most = 1 if _is_coarse(eqn.params.get("precision")) else 2
+    left, right = (
+        _split(editor, eqn, operand, axes, None if operand in binary else most)
+        for operand, axes in zip(eqn.inputs, (p.lhs_axes, p.rhs_axes), strict=True)
+    )
+    parts, last = (len(left.parts), len(right.parts)), (left.depth_last, right.depth_last)
+    scales = [side.scale for side in (left, right)]
+    spread = Spread(
+        product=p,
+        depth=_padded(p.sizes[3]),
+        parts=parts,
+        depth_last=last,
+        scaled=(left.scale is not None, right.scale is not None),
+        tile=_tile(target, p.sizes, parts, last),
+    )
+    inputs = (*left.parts, *right.parts, *(scale for scale in scales if scale is not None))
+    order = {"order": eqn.params["order"]} if "order" in eqn.params else {}
+    return editor.made("matrix_product", inputs, eqn.outputs[0].aval, eqn, spread=spread, **order)
+
+
+def _is_coarse(precision: object) -> bool:
+    """Whether the user asked for no more than one half float's accuracy."""
+    asked = precision if isinstance(precision, tuple) else (precision,)
+    return all(getattr(each, "name", None) in COARSE for each in asked)
+
+
+def _tile(
+    target: Target, sizes: tuple[int, int, int, int], parts: tuple[int, int], depth_last: tuple[bool, bool]
+) -> Tile:
+    """The largest tile that workgroup memory holds and of which there are enough."""
+    choices = [tile for tile in tiles(target, parts) if tile.words(parts, depth_last) * 16 <= target.shared_bytes]
+    return next((tile for tile in choices if tile.count(sizes) >= BUSY), choices[-1])
+
+
+def _split(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, parts: int | None) -> _Operand:
+    """The operand as so many half floats; None where it is one as it is."""
+    now = editor.now(operand)
+    depth_last = len(now.shape) - 1 in axes[2]
+    whole = _matrix(editor, eqn, now, axes, depth_last)
+    if parts is None:
+        return _Operand([_half(editor, eqn, _filled(editor, eqn, whole, depth_last))], None, depth_last)
+    scale = editor.make("half_scale", [size := _largest(editor, eqn, now, whole, depth_last)], size.shape, eqn)
+    wide: Atom = scale
+    if scale.shape:
+        kept = (0, 1) if depth_last else (0, 2)
+        wide = editor.make("broadcast_in_dim", [scale], whole.shape, eqn, shape=whole.shape, broadcast_dimensions=kept)
+    rest = _filled(editor, eqn, editor.make("mul", [whole, wide], whole.shape, eqn), depth_last)
+    found = []
+    for _ in range(parts):
+        found.append(_half(editor, eqn, rest))
+        rounded = editor.made("convert_element_type", [found[-1]], rest.aval, eqn, new_dtype=F32)
+        rest = editor.make("sub", [rest, rounded], rest.shape, eqn)
+    return _Operand(found, scale, depth_last)
+
+
+def _matrix(editor: Editor, eqn: Equation, atom: Atom, axes: Axes, depth_last: bool) -> Value:
+    """A view with axes (batch, free, depth), or (batch, depth, free)."""
+    groups = axes if depth_last else (axes[0], axes[2], axes[1])
+    order = [axis for group in groups for axis in group]
+    if order != sorted(order):
+        shape = [atom.shape[axis] for axis in order]
+        atom = editor.make("transpose", [atom], shape, eqn, permutation=tuple(order))
+    sizes = iter(atom.shape)
+    return editor.make("reshape", [atom], [math.prod(next(sizes) for _ in group) for group in groups], eqn)
+
+
+def _filled(editor: Editor, eqn: Equation, whole: Value, depth_last: bool) -> Value:
+    """Zeros at the end of the depth, and of the last axis, up to whole words."""
+    shape = list(whole.shape)
+    for axis in {2 if depth_last else 1, 2}:
+        shape[axis] = _padded(shape[axis])
+    if tuple(shape) == whole.shape:
+        return whole
+    config = tuple((0, new - old, 0) for new, old in zip(shape, whole.shape, strict=True))
+    value = Value(Aval(tuple(shape), whole.dtype))
+    zero = Literal(np.zeros((), whole.dtype))
+    editor.equations.append(Equation("pad", (whole, zero), (value,), {"padding_config": config}, eqn.source))
+    return value
+
+
+def _padded(extent: int) -> int:
+    return -(-extent // HALVES) * HALVES
+
+
+def _half(editor: Editor, eqn: Equation, value: Value) -> Value:
+    return editor.made("convert_element_type", [value], Aval(value.shape, F16), eqn, new_dtype=F16)
+
+
+def _largest(editor: Editor, eqn: Equation, operand: Atom, whole: Value, depth_last: bool) -> Value:
+    """The largest size in each row; of what shows an element many times, the largest of all."""
+    base, axes = _behind(editor, operand), [2 if depth_last else 1]
+    if base is not None:
+        whole, axes = base, list(range(len(base.shape)))
+    size = editor.make("abs", [whole], whole.shape, eqn)
+    kept = [extent for axis, extent in enumerate(whole.shape) if axis not in axes]
+    folded = editor.make("reduce_max", [size], kept, eqn, axes=tuple(axes))
+    rounds = split(editor, editor.equations[-1])
+    return folded if rounds is None else rounds[0]  # type: ignore[return-value]
+
+
+def _behind(editor: Editor, operand: Atom) -> Value | None:
+    """What an operand shows in pieces, or many times over; None where it shows a plain array, each element once."""
+    producers = {value: made for made in editor.equations for value in made.outputs}
+    found = None
+    while isinstance(operand, Value) and operand in producers:
+        made = producers[operand]
+        if made.primitive not in RULES or len(made.inputs) != 1 or not isinstance(made.inputs[0], Value):
+            break
+        operand = made.inputs[0]
+        found = operand if made.primitive not in VIEWS else found
+    return found

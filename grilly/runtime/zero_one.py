@@ -1,0 +1,49 @@
+"""Which values are known to be 0 or 1 everywhere: spikes, and views of spikes."""
+
+import numpy as np
+
+from .ir import Atom, Equation, Graph, Literal, ScanParams, Value
+from .kernels.pull import RULES
+
+# What puts out one of the numbers it is given (or 0, where it fills up).
+CHOOSING = {"select_n", "max", "min", "mul", "convert_element_type", "copy", "clamp"}
+INVENTING = {"iota", "ordered_fold", "select_and_gather_add", "select_and_scatter_add", "reduce_window_sum"}
+
+
+def zero_one(graph: Graph, given: frozenset[Value] = frozenset()) -> set[Value]:
+    """The values of a graph that are always 0 or 1, if those `given` are."""
+    found = set(given) | {value for value, array in graph.constants.items() if _holds(array)}
+    for eqn in graph.equations:
+        if eqn.primitive == "scan":
+            found.update(_of_scan(eqn, found))
+        elif all(value.dtype == np.bool_ for value in eqn.outputs) or _keeps(eqn, found):
+            found.update(eqn.outputs)
+    return found
+
+
+def _keeps(eqn: Equation, found: set[Value]) -> bool:
+    if eqn.primitive in INVENTING or not (eqn.primitive in CHOOSING or eqn.primitive in RULES):
+        return False
+    chosen = eqn.inputs[1:] if eqn.primitive == "select_n" else eqn.inputs
+    if eqn.primitive in ("gather", "dynamic_slice"):
+        chosen = eqn.inputs[:1] if eqn.params.get("fill_value") is None else ()
+    return bool(chosen) and all(_is(atom, found) for atom in chosen)
+
+
+def _is(atom: Atom, found: set[Value]) -> bool:
+    return _holds(atom.value) if isinstance(atom, Literal) else atom in found
+
+
+def _holds(array: np.ndarray) -> bool:
+    return bool(np.all((array == 0) | (array == 1)))
+
+
+def _of_scan(eqn: Equation, found: set[Value]) -> set[Value]:
+    """What a scan puts out at each step, if its body makes nothing but 0 and 1 of it, whatever it carries."""
+    scan: ScanParams = eqn.params["scan"]
+    known = (
+        k for k, atom in enumerate(eqn.inputs) if not scan.consts <= k < scan.consts + scan.carries and _is(atom, found)
+    )
+    body = zero_one(scan.body, frozenset(scan.body.inputs[k] for k in known))
+    outputs = zip(eqn.outputs[scan.carries :], scan.body.outputs[scan.carries :], strict=True)
+    return {value for value, atom in outputs if _is(atom, body)}

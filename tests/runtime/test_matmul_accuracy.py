@@ -1,0 +1,212 @@
+"""Products are as accurate as float32 additions in order, whatever the size of the numbers; and how they run."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from jax import lax
+from jax import numpy as jnp
+
+import grilly
+from grilly.runtime.ir import Aval
+from grilly.runtime.kernels import spread
+from grilly.runtime.lower import lower
+from grilly.runtime.target import Target
+from grilly.runtime.zero_one import zero_one
+
+F32 = np.dtype(np.float32)
+GPU = Target(subgroup_size=32, shared_bytes=49152, software=False)
+TENSOR_GPU = dataclasses.replace(GPU, matrix=(16, 16, 16))
+HALF_AN_ULP = 2.0**-24  # what two half floats may lack of a number
+M, K, N = 40, 600, 72
+
+
+@pytest.fixture(autouse=True)
+def small_products_are_large(monkeypatch):
+    """So that a device with cooperative matrices uses them on the small matrices of a test."""
+    monkeypatch.setattr(spread, "LARGE", 1)
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(F32)
+
+
+def powers(low, high, *shape, seed=0):
+    return (10.0 ** np.random.default_rng(seed).uniform(low, high, shape)).astype(F32)
+
+
+def spikes(*shape):
+    return (np.random.default_rng(2).random(shape) < 0.3).astype(F32)
+
+
+def operands():
+    """Pairs of matrices whose product float32 can hold."""
+    x, w = normal(M, K), normal(K, N, seed=1)
+    for power in (-30, -15, 0, 15, 30):
+        yield f"all 1e{power}", x * F32.type(10.0**power), w * F32.type(10.0 ** min(0, -power))
+    yield "tiny and large", x * F32.type(1e-30), w * F32.type(1e30)
+    yield "rows from 1e-30 to 1e30", x * powers(-30, 30, M, 1), w
+    yield "columns from 1e-30 to 1e30", x, w * powers(-30, 30, 1, N)
+    yield "numbers from 1e-15 to 1e15", x * powers(-15, 15, M, K), w * powers(-15, 15, K, N, seed=1)
+    yield "of one sign", abs(x), abs(w)
+    yield "spikes", spikes(M, K), w
+    yield "zeros", np.zeros_like(x), w
+
+
+PAIRS = {name: pair for name, *pair in operands()}
+each = pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS.keys())
+
+
+def in_order(x, w):
+    """The product by float32 multiplications and additions, one after another."""
+    total = np.zeros((x.shape[0], w.shape[1]), F32)
+    for k in range(x.shape[1]):
+        total += x[:, k, None] * w[None, k]
+    return total
+
+
+def errors(got, x, w):
+    """The root mean square error of each row, against float64, relative to the row."""
+    exact = x.astype(np.float64) @ w.astype(np.float64)
+    size = np.sqrt((exact**2).mean(1)) + 1e-300
+    return np.sqrt(((np.asarray(got, np.float64) - exact) ** 2).mean(1)) / size
+
+
+def is_as_accurate(got, x, w):
+    assert np.isfinite(np.asarray(got)).all()
+    assert np.median(errors(got, x, w)) <= 1.2 * np.median(errors(in_order(x, w), x, w)) + HALF_AN_ULP
+
+
+@each
+def test_a_product_is_as_accurate_as_float32(pair, device):
+    x, w = pair
+    is_as_accurate(grilly.jit(jnp.matmul, device=device)(x, w), x, w)
+
+
+@each
+def test_known_spikes_are_as_accurate_too(pair, device):
+    x, w = pair
+    got = grilly.jit(lambda x, w: (x > 0).astype(F32) @ w, device=device)(x, w)
+    is_as_accurate(got, (x > 0).astype(F32), w)
+
+
+@each
+def test_its_gradients_are_as_accurate(pair, device):
+    x, w = pair
+    g = normal(M, N, seed=3)
+    gx, gw = grilly.jit(lambda x, w, g: jax.vjp(jnp.matmul, x, w)[1](g), device=device)(x, w, g)
+    is_as_accurate(gx, g, w.T.copy())
+    is_as_accurate(gw, x.T.copy(), g)
+
+
+def test_a_long_sum_is_as_accurate(device):
+    x, w = abs(normal(16, 4096)), abs(normal(4096, 32, seed=1))
+    is_as_accurate(grilly.jit(jnp.matmul, device=device)(x, w), x, w)
+
+
+@pytest.mark.parametrize("shape", [(33, 32, 47), (64, 65, 66), (129, 100, 257), (32, 1000, 32)])
+@pytest.mark.parametrize("form", ["ik,kj->ij", "ik,jk->ij", "ki,kj->ij", "ki,jk->ji", "bik,bkj->bij", "ibk,kbj->jbi"])
+def test_any_shape_and_layout(shape, form, device):
+    sizes = dict(zip("ikjb", (*shape, 2), strict=True))
+    x, w = (normal(*(sizes[axis] for axis in part)) for part in form.split("->")[0].split(","))
+    got = grilly.jit(lambda x, w: jnp.einsum(form, x, w), device=device)(x, w)
+    exact = np.einsum(form, x.astype(np.float64), w.astype(np.float64))
+    assert abs(np.asarray(got) - exact).max() <= 3e-6 * abs(exact).max()
+
+
+def test_a_convolution_and_its_gradients(device):
+    def conv(x, w):
+        return lax.conv_general_dilated(x, w, (1, 1), "SAME")
+
+    x, w = normal(4, 32, 10, 10), normal(32, 32, 3, 3, seed=1)
+    y = jax.jit(conv)(x, w)
+    expected = jax.jit(lambda x, w, y: jax.vjp(conv, x, w)[1](y))(x, w, y)
+    got = grilly.jit(lambda x, w, y: jax.vjp(conv, x, w)[1](y), device=device)(x, w, y)
+    for ours, theirs in zip((grilly.jit(conv, device=device)(x, w), *got), (y, *expected), strict=True):
+        np.testing.assert_allclose(np.asarray(ours), theirs, rtol=0, atol=3e-6 * abs(np.asarray(theirs)).max())
+
+
+def test_the_same_bits_from_run_to_run(device, monkeypatch):
+    monkeypatch.setattr(device, "target", dataclasses.replace(device.target, software=False))
+    run, x, w = grilly.jit(jnp.matmul, device=device), normal(8, 1024), normal(1024, 8)
+    first = np.asarray(run(x, w))
+    assert "reduction[8,8]" in run.lower(x, w).plan  # it is cut
+    is_as_accurate(first, x, w)
+    np.testing.assert_array_equal(first, np.asarray(run(x, w)))
+
+
+# Without a device: what is compiled --------------------------------------------------------------------------
+
+
+def compiled(function, *shapes, target):
+    return lower(lambda *args: [function(*args)], [Aval(shape, F32) for shape in shapes], target=target)
+
+
+def labels(lowered):
+    return [dispatch.label for dispatch in lowered.plan.dispatches]
+
+
+def parts_of(function, *shapes):
+    graph = compiled(function, *shapes, target=TENSOR_GPU).graph
+    return [eqn.params["spread"].parts for eqn in graph.equations if eqn.primitive == "matrix_product"]
+
+
+def test_an_operand_is_two_half_floats_and_spikes_are_one():
+    def lif(x, w):
+        step = lambda v, x: (v / 2 + x, (v > 1).astype(F32))  # noqa: E731
+        _, s = lax.scan(step, jnp.zeros(x.shape[1:]), x)
+        return lax.dot_general(s, w, (((2,), (1,)), ((), ())))
+
+    assert parts_of(jnp.matmul, (64, 64), (64, 64)) == [(2, 2)]
+    assert parts_of(lambda x, w: (x > 0).astype(F32) @ w, (64, 64), (64, 64)) == [(1, 2)]
+    assert parts_of(lif, (8, 16, 64), (64, 64)) == [(1, 2)]
+
+
+@pytest.mark.parametrize("precision", [lax.Precision.HIGH, "tensorfloat32", lax.DotAlgorithmPreset.TF32_TF32_F32])
+def test_precision_asks_for_one_half_float(precision):
+    assert parts_of(lambda x, w: jnp.matmul(x, w, precision=precision), (64, 64), (64, 64)) == [(1, 1)]
+
+
+def test_one_half_float_has_the_accuracy_of_tf32(device):
+    x, w = normal(M, K) * powers(-30, 30, M, 1), normal(K, N, seed=1)
+    run = grilly.jit(lambda x, w: jnp.matmul(x, w, precision=lax.Precision.HIGH), device=device)
+    assert errors(run(x, w), x, w).max() <= 2**-11
+
+
+@pytest.mark.parametrize("target", [GPU, TENSOR_GPU])
+def test_a_deep_product_of_few_results_is_cut(target):
+    deep = labels(compiled(jnp.matmul, (64, 1 << 14), (1 << 14, 64), target=target))
+    assert deep[-1] == "reduction[64,64]"
+    assert any(label.endswith(("[32,64,64]", "[128,64,64]")) for label in deep)
+    assert labels(compiled(jnp.matmul, (64, 1 << 14), (1 << 14, 64), target=Target())) == ["matmul[64,64]"]
+
+
+def test_the_same_bytes_every_time():
+    first, second = (
+        [d.shader.spirv for d in compiled(jnp.matmul, (64, 64), (64, 64), target=TENSOR_GPU).plan.dispatches]
+        for _ in range(2)
+    )
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("function", "known"),
+    [
+        (lambda x: x > 0, True),
+        (lambda x: (x > 0).astype(F32).reshape(-1).T, True),
+        (lambda x: jnp.where(x > 0, 1.0, 0.0), True),
+        (lambda x: jnp.where(x > 0, 1.0, 0.5), False),
+        (lambda x: (x > 0).astype(F32) * (x < 1).astype(F32), True),
+        (lambda x: (x > 0).astype(F32) + (x < 1).astype(F32), False),
+        (lambda x: (x > 0).astype(F32) * 0.5, False),
+        (lambda x: lax.reduce_window((x > 0).astype(F32), -jnp.inf, lax.max, (2, 2), (1, 1), "VALID"), True),
+        (lambda x: lax.reduce_window((x > 0).astype(F32), 0.0, lax.add, (2, 2), (1, 1), "VALID"), False),
+        (lambda x: lax.scan(lambda v, x: (v + x, (v > x).astype(F32)), x[0], x)[1], True),
+        (lambda x: lax.scan(lambda v, x: (v + x, v), x[0], x)[1], False),
+        (lambda x: x, False),
+    ],
+)
+def test_what_is_known_to_be_0_or_1(function, known):
+    graph = compiled(function, (4, 4), target=Target()).graph
+    assert (graph.outputs[0] in zero_one(graph)) is known
