@@ -17,6 +17,7 @@ class Times(NamedTuple):
 
     waited: float  # the median, waiting for each call
     pipelined: float  # the mean of many calls with one wait
+    mib: float = 0.0  # the peak of device memory, where it was asked
 
 
 def timed(call: Callable[[], object], wait: Callable[[object], object]) -> Times:
@@ -29,11 +30,12 @@ def timed(call: Callable[[], object], wait: Callable[[object], object]) -> Times
         start = time.perf_counter()
         wait(call())
         waited.append((time.perf_counter() - start) * 1e3)
+    many = max(5, min(PIPELINED, int(2e3 / statistics.median(waited))))  # of slow calls a few will do
     start = time.perf_counter()
-    for _ in range(PIPELINED):
+    for _ in range(many):
         out = call()
     wait(out)
-    return Times(statistics.median(waited), (time.perf_counter() - start) * 1e3 / PIPELINED)
+    return Times(statistics.median(waited), (time.perf_counter() - start) * 1e3 / many)
 
 
 def peer(name: str, work: str, *sizes: int) -> Times | None:
@@ -46,10 +48,15 @@ def peer(name: str, work: str, *sizes: int) -> Times | None:
     return Times(*json.loads(done.stdout.splitlines()[-1]))
 
 
+PEERS = {"conv": ("spikingjelly tf32",), "linear_lif": ("spikingjelly",)}  # of a work; else both
+
+
 def compare(ours: Times, work: str, *sizes: int) -> None:
     """Prints our times and those of all peers on the same work."""
     print(f"  {'grilly':24s} {ours.waited:9.4f} ms waited  {ours.pipelined:9.4f} ms pipelined")
-    for name in ("jax", "spikingjelly"):
+    for name in PEERS.get(work, ("jax", "spikingjelly")):
         if times := peer(name, work, *sizes):
             shares = f"{times.waited / ours.waited:6.2f}x {times.pipelined / ours.pipelined:6.2f}x"
-            print(f"  {name:24s} {times.waited:9.4f} ms waited  {times.pipelined:9.4f} ms pipelined  {shares} ours")
+            memory = f"  peak {times.mib:.0f} MiB" if times.mib else ""
+            line = f"{times.waited:9.4f} ms waited  {times.pipelined:9.4f} ms pipelined  {shares} ours{memory}"
+            print(f"  {name:24s} {line}")

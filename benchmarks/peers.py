@@ -41,27 +41,46 @@ def jax_lif(steps: int, neurons: int):
     return timed(lambda: both(x_seq, g), jax.block_until_ready)
 
 
-def jax_train_step(steps: int, batch: int, *widths: int):
+def _jax_net(steps: int, batch: int, widths: tuple[int, ...]):
+    """Parameters and inputs of a net of linear layers and neurons."""
     import jax
-    import optax
     from jax import numpy as jnp
 
     keys = jax.random.split(jax.random.key(0), len(widths))
     shapes = list(zip(keys, widths, widths[1:], strict=False))
     params = [(jax.random.normal(k, (i, o)) * (2 / i**0.5), jnp.zeros(o)) for k, i, o in shapes]
+    return params, (jax.random.uniform(jax.random.key(2), (steps, batch, widths[0])) < 0.3).astype(jnp.float32)
+
+
+def _jax_rate(params, hidden):
+    for w, b in params:
+        hidden = _jax_lif(hidden @ w + b)
+    return hidden.mean(0)
+
+
+def jax_inference(coarse: int, steps: int, batch: int, *widths: int):
+    import jax
+
+    params, x_seq = _jax_net(steps, batch, widths)
+    with jax.default_matmul_precision("float32"):
+        rate = jax.jit(_jax_rate)
+        return timed(lambda: rate(params, x_seq), jax.block_until_ready)
+
+
+def jax_train_step(coarse: int, steps: int, batch: int, *widths: int):
+    import jax
+    import optax
+
+    params, x_seq = _jax_net(steps, batch, widths)
     optimizer = optax.adamw(1e-3)
     state = [params, optimizer.init(params)]
-    x_seq = (jax.random.uniform(jax.random.key(2), (steps, batch, widths[0])) < 0.3).astype(jnp.float32)
     labels = jax.random.randint(jax.random.key(3), (batch,), 0, widths[-1])
 
     def loss_of(params):
-        hidden = x_seq
-        for w, b in params:
-            hidden = _jax_lif(hidden @ w + b)
-        return optax.softmax_cross_entropy_with_integer_labels(hidden.mean(0), labels).mean()
+        return optax.softmax_cross_entropy_with_integer_labels(_jax_rate(params, x_seq), labels).mean()
 
     def update(params, state):
-        with jax.default_matmul_precision("float32"):
+        with jax.default_matmul_precision("tensorfloat32" if coarse else "float32"):
             loss, grads = jax.value_and_grad(loss_of)(params)
         updates, state = optimizer.update(grads, state, params)
         return optax.apply_updates(params, updates), state, loss
@@ -100,24 +119,99 @@ def spikingjelly_lif(steps: int, neurons: int):
     return timed(call, lambda _: torch.cuda.synchronize())
 
 
-def spikingjelly_train_step(steps: int, batch: int, *widths: int):
+def _with_tf32(coarse: int) -> None:
     import torch
-    from spikingjelly.activation_based import functional, layer
+
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = bool(coarse)
+    torch.backends.cudnn.benchmark = True
+
+
+def _spikingjelly_net(widths: tuple[int, ...]):
+    import torch
+    from spikingjelly.activation_based import layer
 
     layers = []
     for i, o in itertools.pairwise(widths):
         layers += [layer.SeqToANNContainer(torch.nn.Linear(i, o)), _spikingjelly_lif()]
-    net = torch.nn.Sequential(*layers).cuda()
+    return torch.nn.Sequential(*layers).cuda()
+
+
+def _spikingjelly_steps(net, x_seq):
+    """Times training steps, and takes the peak of the allocator."""
+    import torch
+    from spikingjelly.activation_based import functional
+
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)
     cross_entropy = torch.nn.CrossEntropyLoss()
-    x_seq = (torch.rand(steps, batch, widths[0], device="cuda") < 0.3).float()
-    labels = torch.randint(0, widths[-1], (batch,), device="cuda")
+    labels = torch.randint(0, 10, (x_seq.shape[1],), device="cuda")
 
     def call():
         functional.reset_net(net)
         optimizer.zero_grad(set_to_none=True)
         cross_entropy(net(x_seq).mean(0), labels).backward()
         optimizer.step()
+
+    times = timed(call, lambda _: torch.cuda.synchronize())
+    return times._replace(mib=torch.cuda.max_memory_allocated() / 2**20)
+
+
+def spikingjelly_train_step(coarse: int, steps: int, batch: int, *widths: int):
+    import torch
+
+    _with_tf32(coarse)
+    x_seq = (torch.rand(steps, batch, widths[0], device="cuda") < 0.3).float()
+    return _spikingjelly_steps(_spikingjelly_net(widths), x_seq)
+
+
+def spikingjelly_inference(coarse: int, steps: int, batch: int, *widths: int):
+    import torch
+    from spikingjelly.activation_based import functional
+
+    net = _spikingjelly_net(widths)
+    x_seq = (torch.rand(steps, batch, widths[0], device="cuda") < 0.3).float()
+
+    def call():
+        functional.reset_net(net)
+        with torch.no_grad():
+            return net(x_seq).mean(0)
+
+    return timed(call, lambda _: torch.cuda.synchronize())
+
+
+def spikingjelly_tf32_conv(steps: int, batch: int, channels: int = 128):
+    import torch
+    from spikingjelly.activation_based import layer
+
+    _with_tf32(1)
+
+    def stage(given):
+        conv = torch.nn.Conv2d(given, channels, 3, padding=1, bias=False)
+        both = layer.SeqToANNContainer(conv, torch.nn.BatchNorm2d(channels))
+        return [both, _spikingjelly_lif(), layer.SeqToANNContainer(torch.nn.MaxPool2d(2, 2))]
+
+    net = torch.nn.Sequential(
+        *stage(1),
+        *stage(channels),
+        layer.SeqToANNContainer(torch.nn.Flatten(), torch.nn.Linear(49 * channels, 16 * channels, bias=False)),
+        _spikingjelly_lif(),
+        layer.SeqToANNContainer(torch.nn.Linear(16 * channels, 10, bias=False)),
+        _spikingjelly_lif(),
+    ).cuda()
+    return _spikingjelly_steps(net, torch.rand(steps, batch, 1, 28, 28, device="cuda"))
+
+
+def spikingjelly_linear_lif(n: int):
+    import torch
+    from spikingjelly.activation_based import functional
+
+    linear, lif = torch.nn.Linear(n, n, bias=False).cuda(), _spikingjelly_lif().cuda()
+    x_seq = (torch.rand(500, 16, n, device="cuda") < 0.1).float()
+    g = torch.randn(500, 16, n, device="cuda")
+
+    def call():
+        functional.reset_net(lif)
+        linear.weight.grad = None
+        lif(linear(x_seq)).backward(g)
 
     return timed(call, lambda _: torch.cuda.synchronize())
 
@@ -135,6 +229,10 @@ WORKS: dict[str, Callable] = {
     "jax train_step": jax_train_step,
     "spikingjelly lif": spikingjelly_lif,
     "spikingjelly train_step": spikingjelly_train_step,
+    "jax inference": jax_inference,
+    "spikingjelly inference": spikingjelly_inference,
+    "spikingjelly tf32 conv": spikingjelly_tf32_conv,
+    "spikingjelly linear_lif": spikingjelly_linear_lif,
     "torch matmul": torch_matmul,
 }
 

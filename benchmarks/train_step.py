@@ -1,8 +1,9 @@
-"""One training step of README's net, 784-256-10 at T=16 and batch 32: forward, cross entropy, backward, AdamW.
+"""A training step of a net of linear layers and LIF neurons: forward, cross entropy, backward, AdamW. And inference.
 
-Inputs are resident, as the peers' are, and not drawn anew.
+README's net unless sizes are given. Inputs are resident, as the peers' are, and not drawn anew.
 """
 
+import argparse
 import itertools
 
 import numpy as np
@@ -16,23 +17,21 @@ from .measure import PROFILED, compare, timed
 T, N, SIZES = 16, 32, (784, 256, 10)
 
 
-def net() -> nn.Sequential:
+def net(widths: tuple[int, ...] = SIZES) -> nn.Sequential:
     """The net on the Vulkan device."""
     layers = []
-    for width, following in itertools.pairwise(SIZES):
+    for width, following in itertools.pairwise(widths):
         layers += [nn.SeqToANNContainer(nn.Linear(width, following)), nn.LIFNode(tau=2.0, step_mode="m")]
     return nn.Sequential(*layers).to("vulkan")
 
 
-def measure(title: str, x: np.ndarray) -> None:
-    """Prints one row."""
-    print(title)
-    snn = net()
+def measure(snn: nn.Module, x: np.ndarray, precision: str, work: str, *sizes: int) -> None:
+    """Prints the row of a training step."""
     optimizer = optim.AdamW(snn.parameters(), lr=1e-3)
-    step = grilly.train_step(snn, nn.CrossEntropyLoss(), optimizer)
+    step = grilly.train_step(snn, nn.CrossEntropyLoss(), optimizer, precision=precision)
     device = grilly.runtime.find_device("vulkan")
     x_seq = grilly.put(x, device)
-    labels = grilly.put(np.random.default_rng(1).integers(0, 10, N).astype(np.int32), device)
+    labels = grilly.put(np.random.default_rng(1).integers(0, 10, x.shape[1]).astype(np.int32), device)
 
     def call():
         F.reset_net(snn)
@@ -42,9 +41,38 @@ def measure(title: str, x: np.ndarray) -> None:
     with grilly.profile():
         for _ in range(PROFILED):
             call()
-    compare(timed(call, lambda loss: loss.block_until_ready()), "train_step", T, N, *SIZES)
+    print(f"  {device.heap.used >> 20} MiB of the device's memory in use")
+    compare(timed(call, lambda loss: loss.block_until_ready()), work, *sizes)
+
+
+def measure_inference(snn: nn.Module, x: np.ndarray, work: str, *sizes: int) -> None:
+    """Prints the row of the net's mean output."""
+    device = grilly.runtime.find_device("vulkan")
+    x_seq = grilly.put(x, device)
+    snn.eval()
+
+    def call():
+        F.reset_net(snn)
+        return snn(x_seq).mean(axis=0)
+
+    compare(timed(call, lambda rate: rate.block_until_ready()), work, *sizes)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sizes", nargs="*", type=int, default=[T, N, *SIZES], help="T, batch, and the layers' widths")
+    parser.add_argument("--precision", default="float32", help="float32, tf32 or bf16; the peers' is then tf32, too")
+    given = parser.parse_args()
+    steps, batch, *widths = given.sizes
+    spikes = (np.random.default_rng(0).random((steps, batch, widths[0]), np.float32) < 0.3).astype(np.float32)
+    coarse = int(given.precision != "float32")
+    title = f"{'-'.join(map(str, widths))}, T={steps}, batch {batch}"
+    print(f"{title}, training step, {given.precision}")
+    measure(net(tuple(widths)), spikes, given.precision, "train_step", coarse, steps, batch, *widths)
+    if not coarse:
+        print(f"{title}, inference")
+        measure_inference(net(tuple(widths)), spikes, "inference", 0, steps, batch, *widths)
 
 
 if __name__ == "__main__":
-    spikes = (np.random.default_rng(0).random((T, N, SIZES[0])) < 0.3).astype(np.float32)
-    measure("784-256-10, T=16, batch 32, training step", spikes)
+    main()

@@ -21,6 +21,7 @@ from .runtime import Array, Device, Jit, jit, put
 from .runtime.trace import is_tracing
 
 Encoder = Callable[[jax.Array, Any], Any]
+PRECISIONS = {"float32": "float32", "tf32": "tensorfloat32", "bf16": "tensorfloat32"}  # and JAX's names
 
 
 def train_step(
@@ -29,6 +30,7 @@ def train_step(
     optimizer: Optimizer,
     *,
     encoder: Encoder | None = None,
+    precision: str = "float32",
 ) -> "TrainStep":
     """Makes a function that trains a net by one batch.
 
@@ -42,13 +44,16 @@ def train_step(
         optimizer: Of some or all of the net's parameters; the others stay as they are.
         encoder: `encoder(key, x) -> x_seq`, pure, if the input is to be encoded; a new random key for each
             step.
+        precision: Of the operands of large products and convolutions: `float32`; `tf32` or `bf16`, where a device
+            with a matrix unit computes them in one pass, with 11 bits. Sums, weights and states stay float32, and
+            `cpu` computes in float32 whatever is asked.
 
     Returns:
         A function `step(x, labels) -> (loss, rate)`: the loss, 0-d, before the update; and the net's output,
         its mean over time if it is a sequence, `(N, C)`. Both are on the device until they are looked at.
 
     Raises:
-        ParameterError: A parameter of the optimizer is not the net's.
+        ParameterError: A parameter of the optimizer is not the net's; or there is no such precision.
 
     Example:
         >>> import grilly, numpy as np
@@ -63,14 +68,19 @@ def train_step(
         >>> losses[-1] < losses[0]
         True
     """
-    return TrainStep(net, loss_fn, optimizer, encoder)
+    if precision not in PRECISIONS:
+        raise ParameterError(f"precision is {precision!r}. Give one of {', '.join(PRECISIONS)}.")
+    return TrainStep(net, loss_fn, optimizer, encoder, precision)
 
 
 class TrainStep:
     """A function that trains a net by one batch; made by `train_step`."""
 
-    def __init__(self, net: Module, loss_fn: Callable, optimizer: Optimizer, encoder: Encoder | None) -> None:
+    def __init__(
+        self, net: Module, loss_fn: Callable, optimizer: Optimizer, encoder: Encoder | None, precision: str
+    ) -> None:
         self._net, self._loss, self._optimizer, self._encoder = net, loss_fn, optimizer, encoder
+        self._precision = precision
         self._compiled: dict[tuple, Jit] = {}
         self._shapes: dict[tuple, tuple[int, ...]] = {}  # of the rate
         self._key: Array | None = None
@@ -204,7 +214,8 @@ class TrainStep:
                 rate, ran = self._rate(layout, variables, x, encoder_key, net_key)
                 return _scalar(self._loss(rate, labels)), (rate, ran.buffers, longer(silent_for, ran.fired))
 
-            (loss, (rate, buffers, silent_for)), grads = jax.value_and_grad(loss_of, has_aux=True)(params)
+            with jax.default_matmul_precision(PRECISIONS[self._precision]):
+                (loss, (rate, buffers, silent_for)), grads = jax.value_and_grad(loss_of, has_aux=True)(params)
             params, state = self._optimizer.updated(Update(params, state, rates, choices), grads)
             return loss, rate, params, state, buffers, next_key, silent_for
 

@@ -385,3 +385,15 @@ def test_a_leaf_of_a_neuron_takes_effect_without_a_trace(place):
     net[3].params = F.LIFParams(v_reset=None)  # another structure
     step(x, LABELS)
     assert len(traces) == 2
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_coarser_products_train_as_well(precision, place):
+    """On devices without a matrix unit, to the last bit."""
+    losses = []
+    for asked in ("float32", precision):
+        grilly.seed(0)
+        net = nn.Sequential(nn.SeqToANNContainer(nn.Linear(8, 4)), nn.LIFNode(step_mode="m")).to(place)
+        step = grilly.train_step(net, nn.CrossEntropyLoss(), optim.SGD(net.parameters(), lr=0.1), precision=asked)
+        losses.append([float(step(spikes(5, 3, 8), np.array([0, 1, 2]))[0]) for _ in range(5)])
+    np.testing.assert_allclose(*losses, rtol=2e-3)

@@ -108,3 +108,9 @@ def test_strangers():
     )
     with raises(ParameterError, said):
         grilly.train_step(net, nn.CrossEntropyLoss(), optimizer)
+
+
+def test_a_precision_that_there_is_not():
+    net = mlp()
+    with raises(ParameterError, "precision is 'fp8'. Give one of float32, tf32, bf16."):
+        grilly.train_step(net, nn.CrossEntropyLoss(), optim.SGD(net.parameters(), lr=0.1), precision="fp8")
