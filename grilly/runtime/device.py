@@ -150,7 +150,9 @@ class VulkanDevice:
     def make_pipelines(self, shaders: Iterable[Shader]) -> None:
         """Makes the pipelines of shaders that have none yet: the driver compiles them side by side."""
         missing = {shader.spirv: shader for shader in shaders if shader.spirv not in self._pipelines}
-        if missing:
+        if len(missing) == 1:  # no thread for one: at the interpreter's end there are none
+            self._pipelines.update((spirv, self._pipeline(shader)) for spirv, shader in missing.items())
+        elif missing:
             with ThreadPoolExecutor() as pool:
                 self._pipelines.update(zip(missing, pool.map(self._pipeline, missing.values()), strict=True))
 

@@ -128,7 +128,15 @@ def test_a_device_that_is_not_there(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_ctrl_c_before_training_ends_with_a_word(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def listening():
+    """As in a terminal: a shell has what it runs in the background ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_before_training_ends_with_a_word(tmp_path, monkeypatch, capsys, listening):
     def interrupted(*arguments):
         signal.raise_signal(signal.SIGINT)
 

@@ -58,5 +58,5 @@ COMPLEX = {
     "fourier": Program(transforms, (X, Z), 42, 1e-6),
     "fourier_filter": Program(filtered, (X, X), 8, 1e-6),
     "fourier_filter_gradient": Program(jax.grad(lambda x, y: (filtered(x, y) ** 2).sum(), (0, 1)), (X, X), 16, 1e-5),
-    "resonator": Program(resonator, (X,), 5, 1e-6),
+    "resonator": Program(resonator, (X,), 2, 1e-6),
 }

@@ -105,6 +105,6 @@ LOOPS = {
     ),
     "moving_carry": Program(lambda x, h: lax.scan(lambda h, x: (jnp.roll(h, 1) + x, h), h, x), ((5, 9), (9,)), 6),
     "carries_of_sizes": Program(
-        lambda x: lax.scan(lambda c, x: ((c[0] + x, c[1] + x[:2]), c[1]), (jnp.zeros(5), jnp.zeros(2)), x), ((4, 5),), 2
+        lambda x: lax.scan(lambda c, x: ((c[0] + x, c[1] + x[:2]), c[1]), (jnp.zeros(5), jnp.zeros(2)), x), ((4, 5),), 6
     ),
 }
