@@ -21,14 +21,34 @@ KINDS = {
     "nothing": "Takes no part in what runs.",
 }
 OWN = {"conv_patches", "half_scale", "ordered_fold"}  # what no jaxpr has
+
+
+def _names(text: str) -> set[str]:
+    return set(text.split())
+
+
+FLOATS = _names("""
+    acos acosh asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil cos cosh digamma erf erf_inv erfc exp exp2
+    expm1 floor igamma igamma_grad_a igammac is_finite lgamma log log1p log2 logistic nextafter one_minus_square
+    polygamma polynomial pow random_gamma reduce_precision regularized_incomplete_beta round rsqrt sin sinh sqrt tan
+    tanh zeta cumlogsumexp cholesky eigh geqrf householder_product lu qr svd triangular_solve tridiagonal_solve
+    custom_linear_solve le_to lt_to eq_to
+""")
+INTEGERS = _names("population_count clz mulhi shift_left shift_right_arithmetic shift_right_logical")
+BITS = _names("and or xor not reduce_and reduce_or reduce_xor")
+KEYS = {name for name in composites if name.startswith(("random_", "threefry", "rng_"))} - {"random_gamma"}
+FLAT = _names("""
+    eq ne lt le gt ge eq_to lt_to le_to is_finite sign floor ceil round nextafter argmax argmin iota iota_2x32_shape
+    platform_index empty empty2 stop_gradient lu_pivots_to_permutation bitcast_convert_type
+""")  # their derivative is 0, or there is none
 TITLE = """# Primitives
 
 What `grilly.jit` compiles. Written by `python -m grilly.runtime.primitives`; a test compares.
 
 All take float32, int32, uint32 and bool; float16, bfloat16 and shorter integers where the device has them in memory.
 complex64 is a pair of float32: what views do not move, the rows `complex_...` compute, under that name here alone.
-Gradients are JAX's own, made of primitives of this table. Anything else raises `UnsupportedPrimitiveError` with the
-line of your code, when the function is traced.
+Gradients are JAX's own, made of primitives of this table: `-` where there is none or it is 0. Anything else raises
+`UnsupportedPrimitiveError` with the line of your code, when the function is traced.
 """
 
 
@@ -53,11 +73,33 @@ def _summary(function: object) -> str:
     return " ".join(text.split("\n\n")[0].split())
 
 
+def dtypes_of(name: str) -> str:
+    """What a primitive takes."""
+    if name.startswith("complex_"):
+        return "complex64"
+    if name in KEYS:
+        return "keys, uint32"
+    if name in BITS:
+        return "integers, bool"
+    return "floats" if name in FLOATS else "integers" if name in INTEGERS else "all"
+
+
+def gradient_of(name: str) -> str:
+    """Whether JAX differentiates it."""
+    if name == "while":
+        return "forward"
+    return "-" if name in FLAT | INTEGERS | BITS | KEYS else "yes"
+
+
 def page() -> str:
     """The whole of docs/primitives.md."""
     kinds = "\n".join(f"- **{kind}**: {what}" for kind, what in KINDS.items())
-    table = "\n".join(f"| `{name}` | {kind} | {remark.replace('|', chr(92) + '|')} |" for name, kind, remark in rows())
-    return f"{TITLE}\n{kinds}\n\n| primitive | kind | what it computes, and how accurately |\n|---|---|---|\n{table}\n"
+    table = "\n".join(
+        f"| `{name}` | {dtypes_of(name)} | {kind} | {gradient_of(name)} | {remark.replace('|', chr(92) + '|')} |"
+        for name, kind, remark in rows()
+    )
+    head = "| primitive | dtypes | kind | gradient | what it computes, and how accurately |\n|---|---|---|---|---|"
+    return f"{TITLE}\n{kinds}\n\n{head}\n{table}\n"
 
 
 if __name__ == "__main__":

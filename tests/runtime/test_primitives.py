@@ -12,3 +12,8 @@ def test_the_page_is_up_to_date():
 
 def test_every_row_has_a_kind_that_the_page_explains():
     assert {kind for _, kind, _ in primitives.rows()} == set(primitives.KINDS)
+
+
+def test_what_is_said_of_single_primitives_names_primitives():
+    named = primitives.FLOATS | primitives.INTEGERS | primitives.BITS | primitives.KEYS | primitives.FLAT
+    assert named <= {name for name, _, _ in primitives.rows()}
