@@ -118,6 +118,12 @@ class Builder:
             x = floats16.rounded(self, x, dtype)
         return Ref(x.id, dtype)
 
+    def unseen(self, x: Ref) -> Ref:
+        """The same float, computed where lavapipe would see a 0: it then forgets NaN and the signs of zeros."""
+        if not self.target.exact_division or x.dtype.kind not in "fV" or x.id != self.const(np.zeros((), x.dtype)).id:
+            return x
+        return self.op(Op.ConvertUToF, x.dtype, self.group(2))  # grids have one layer: its number is 0
+
     def select(self, condition: Ref | bool, yes: Ref, no: Ref) -> Ref:
         if isinstance(condition, bool):
             return yes if condition else no

@@ -61,7 +61,7 @@ def rows() -> Iterator[tuple[str, str, str]]:
     kinds.update((name, ("composite", _summary(function))) for name, function in composites.items())
     kinds.update((name, ("product", "")) for name in ("dot_general", "conv_general_dilated"))
     kinds.update({"scan": ("scan", ""), "while": ("while", ""), "cond": ("choice", "")})
-    kinds.update((name, ("call", "")) for name in (*CALLS, "custom_linear_solve"))
+    kinds.update((name, ("call", "")) for name in (*CALLS, "custom_linear_solve", "call_hi_primitive"))
     kinds.update((name, ("nothing", "")) for name in IDENTITIES | UNDEFINED | {"platform_index"})
     for name in sorted(kinds):
         yield name, *kinds[name]

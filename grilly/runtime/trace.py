@@ -6,7 +6,7 @@ complex numbers pairs of floats, and primitives that have a composite (`composit
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,8 @@ class _Translator:
         name = eqn.primitive.name
         if name in CALLS:
             return self.walk(*_opened(eqn.params[CALLS[name]]), inputs, source)
+        if name == "call_hi_primitive":  # from jax 0.12 on; it knows what it is made of
+            return self.walk(*_opened(_expanded(eqn)), inputs, source)
         if name in IDENTITIES:
             return inputs
         if name == "scan":
@@ -239,6 +241,14 @@ class _Translator:
         repeated = WhileParams(body, len(consts) + len(captured))
         self.equations.append(Equation("while", tuple(inputs), outputs, {"while": repeated}, source))
         return list(outputs)
+
+
+def _expanded(eqn: Any) -> Any:
+    """The jaxpr of a primitive that is written in others."""
+    primitive = eqn.params["_prim"]
+    structs = [jax.ShapeDtypeStruct(var.aval.shape, var.aval.dtype) for var in eqn.invars]
+    unflatten = partial(jax.tree.unflatten, primitive.in_tree)
+    return jax.make_jaxpr(lambda *flat: jax.tree.leaves(primitive.expand(*unflatten(flat))))(*structs)
 
 
 def _counts(params: Mapping[str, Any]) -> tuple[int, int]:

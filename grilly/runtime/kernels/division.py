@@ -20,12 +20,7 @@ TINY, HUGE, SCALE = -70, 100, 32  # below 2^TINY, and above 2^HUGE, a number is 
 def divided(b: Builder, x: Ref, y: Ref, dividend: Atom, divisor: Atom) -> Ref:
     """`x / y`; of what the atoms tell at compile time, nothing is computed on the device."""
     if b.target.exact_division:
-        if b.const(np.zeros((), x.dtype)).id in (
-            x.id,
-            y.id,
-        ):  # lavapipe drops NaN where either is known to be 0, not -0
-            x, y = (b.op(Op.FNegate, x.dtype, number) for number in (x, y))
-        return b.op(Op.FDiv, x.dtype, x, y)
+        return b.op(Op.FDiv, x.dtype, b.unseen(x), b.unseen(y))
     if x.dtype != F32:  # of numbers this short, the quotient rounded twice is the quotient rounded once
         return b.as_float(divided(b, b.as_float(x, F32), b.as_float(y, F32), dividend, divisor), x.dtype)
     x, by_x = _scaled(b, x, dividend, Op.FOrdLessThan, TINY, SCALE)
