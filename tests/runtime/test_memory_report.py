@@ -202,7 +202,7 @@ def test_constants_and_upload_slots_that_hold_it(small):
     assert said[5] == "  staging    2.0 MiB that the host sees"
     assert said[-2].startswith("  fix        Pass large arrays as arguments instead of capturing them in a function")
     uploads = grilly.jit(lambda x: x[0], device=small)
-    uploads(ones(24))
+    uploads(ones(20))  # twice on both sides; the constant's staging memory may still be in use
     (fix,) = (line for line in message(grilly.put, ones(110), small) if "fix" in line)
     assert fix.startswith("  fix        Put large arguments on the device once, with grilly.put")
     del run, uploads
