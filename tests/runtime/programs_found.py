@@ -59,6 +59,9 @@ FOUND = {
     ),
     "scan_of_inputs_as_they_are": Program(scan_of_inputs_as_they_are, ((5, 3),), 6, 1e-6),
     "scan_of_sizes": Program(scan_of_sizes, ((12,), (2, 4)), 2, 1e-6),
+    "windows_of_nothing": Program(
+        lambda x: lax.reduce_window(x, np.int32(1), lax.mul, (1, 2, 1), (1, 1, 1), "SAME"), (((0, 3, 3), np.int32),)
+    ),
     "zero_times_and_less": Program(lambda x: (x / x * 0.0, 0.0 * x, 0.0 - x), ((5, 7),), low=0.0, high=0.0),
     "division_of_and_by_zero": Program(lambda x: (jnp.round(x / 9) / 0, 0 / jnp.round(x / 9), x[:0].mean()), ((5, 7),)),
     "fold_of_none": Program(fold_of_none, ((0, 3),), 2),

@@ -109,7 +109,8 @@ def _windows(x: jax.Array, sizes: Sequence[tuple[int, int, int]]) -> jax.Array:
     for axis, (size, stride, wide) in enumerate(sizes):
         count = max(0, (x.shape[2 * axis] - (size - 1) * wide - 1) // stride + 1)
         place = lax.iota(jnp.int32, size)[:, None] * wide + lax.iota(jnp.int32, count) * stride
-        x = jnp.take(x, place, axis=2 * axis, mode="clip")
+        shape = (*x.shape[: 2 * axis], size, count, *x.shape[2 * axis + 1 :])
+        x = jnp.take(x, place, axis=2 * axis, mode="clip") if math.prod(shape) else jnp.zeros(shape, x.dtype)
     return x
 
 
