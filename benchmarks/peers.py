@@ -58,7 +58,7 @@ def _jax_rate(params, hidden):
     return hidden.mean(0)
 
 
-def jax_inference(coarse: int, steps: int, batch: int, *widths: int):
+def jax_inference(steps: int, batch: int, *widths: int):
     import jax
 
     params, x_seq = _jax_net(steps, batch, widths)
@@ -163,7 +163,7 @@ def spikingjelly_train_step(coarse: int, steps: int, batch: int, *widths: int):
     return _spikingjelly_steps(_spikingjelly_net(widths), x_seq)
 
 
-def spikingjelly_inference(coarse: int, steps: int, batch: int, *widths: int):
+def spikingjelly_inference(steps: int, batch: int, *widths: int):
     import torch
     from spikingjelly.activation_based import functional
 

@@ -71,7 +71,7 @@ def main() -> None:
     measure(net(tuple(widths)), spikes, given.precision, "train_step", coarse, steps, batch, *widths)
     if not coarse:
         print(f"{title}, inference")
-        measure_inference(net(tuple(widths)), spikes, "inference", 0, steps, batch, *widths)
+        measure_inference(net(tuple(widths)), spikes, "inference", steps, batch, *widths)
 
 
 if __name__ == "__main__":

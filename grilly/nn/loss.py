@@ -1,5 +1,6 @@
 """Losses: a 0-d mean over the batch, and its gradient. The functions are in `grilly.functional.loss`."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import jax
@@ -13,16 +14,16 @@ from ..runtime import Array, jit
 from .arrays import as_array
 
 
-class Loss:
+class Loss(ABC):
     """What the losses share: one compiled call for the value, and one for the gradient."""
 
     def __init__(self) -> None:
         self._value, self._gradient = jit(self.function), jit(self._pulled_back)
 
     @staticmethod
+    @abstractmethod
     def function(inputs: Any, target: Any, /) -> jax.Array:
         """The loss as a pure function."""
-        raise NotImplementedError
 
     def __call__(self, inputs: Any, target: Any) -> Any:
         """The loss, a 0-d Array; where JAX is tracing, the pure function's own result."""

@@ -119,8 +119,8 @@ class Builder:
         return Ref(x.id, dtype)
 
     def unseen(self, x: Ref) -> Ref:
-        """The same float, computed where lavapipe would see a 0: it then forgets NaN and the signs of zeros."""
-        if not self.target.exact_division or x.dtype.kind not in "fV" or x.id != self.const(np.zeros((), x.dtype)).id:
+        """The same float; a 0 that some drivers must not see as a constant is computed."""
+        if not self.target.forgets_zeros or x.dtype.kind not in "fV" or x.id != self.const(np.zeros((), x.dtype)).id:
             return x
         return self.op(Op.ConvertUToF, x.dtype, self.group(2))  # grids have one layer: its number is 0
 

@@ -52,33 +52,33 @@ class Matrices:
     def subgroup(self, count: int) -> Ref:
         """The number of this invocation's subgroup, of `count` in the workgroup."""
         kind = self.module.type(U32)
-        plain = self.b.once(("subgroup",), U32, lambda: self._result(Op.Load, kind, self._subgroup))
+        plain = self.b.once(("subgroup",), U32, lambda: self.module.emit(Op.Load, kind, self._subgroup))
         return Ref(plain.id, U32, bound=count)
 
     # Workgroup memory -----------------------------------------------------------------------------------------
 
     def write(self, index: Index, word: Sequence[Ref]) -> None:
         """Stores a word, given as its four uint32."""
-        value = self._result(Op.CompositeConstruct, self._word, *(part.id for part in word))
+        value = self.module.emit(Op.CompositeConstruct, self._word, *(part.id for part in word))
         self.module.code += words(Op.Store, self._slot(index), value, NON_PRIVATE)
 
     def read(self, index: Index) -> list[Ref]:
         """The four float32 of a word."""
-        word = self._result(Op.Load, self._word, self._slot(index), NON_PRIVATE)
+        word = self.module.emit(Op.Load, self._word, self._slot(index), NON_PRIVATE)
         return [self.b.op(Op.Bitcast, F32, part) for part in self._parts(word)]
 
     def fetch(self, pointer: int, index: Index) -> list[Ref]:
         """The four uint32 of a word of a buffer."""
         address = self.b.pointers.word(pointer, self.b.as_ref(index))
-        return self._parts(self._result(Op.Load, self._word, address, 2, 16))
+        return self._parts(self.module.emit(Op.Load, self._word, address, 2, 16))
 
     def _parts(self, word: int) -> list[Ref]:
         kind = self.module.type(U32)
-        return [Ref(self._result(Op.CompositeExtract, kind, word, k), U32) for k in range(4)]
+        return [Ref(self.module.emit(Op.CompositeExtract, kind, word, k), U32) for k in range(4)]
 
     def _slot(self, index: Index) -> int:
         kind = self.module.pointer(Storage.Workgroup, self._word)
-        return self._result(Op.AccessChain, kind, self._memory, self.b.as_ref(index).id)
+        return self.module.emit(Op.AccessChain, kind, self._memory, self.b.as_ref(index).id)
 
     # Matrices -------------------------------------------------------------------------------------------------
 
@@ -100,7 +100,7 @@ class Matrices:
     def load(self, kind: Matrix, index: Index, stride: int, transposed: bool) -> int:
         """The matrix whose rows (columns, if it lies transposed) are `stride` words apart, from word `index` on."""
         slot, layout = self._slot(index), self._number(int(transposed))
-        return self._result(Op.CooperativeMatrixLoad, kind.id, slot, layout, self._number(stride), NON_PRIVATE)
+        return self.module.emit(Op.CooperativeMatrixLoad, kind.id, slot, layout, self._number(stride), NON_PRIVATE)
 
     def store(self, matrix: int, index: Index, stride: int) -> None:
         """Stores a matrix by rows."""
@@ -108,25 +108,20 @@ class Matrices:
         self.module.code += words(Op.CooperativeMatrixStore, slot, matrix, layout, self._number(stride), NON_PRIVATE)
 
     def multiply_add(self, kind: Matrix, x: int, y: int, total: int) -> int:
-        return self._result(Op.CooperativeMatrixMulAdd, kind.id, x, y, total)
+        return self.module.emit(Op.CooperativeMatrixMulAdd, kind.id, x, y, total)
 
     def add(self, kind: Matrix, x: int, y: int) -> int:
-        return self._result(Op.FAdd, kind.id, x, y)
+        return self.module.emit(Op.FAdd, kind.id, x, y)
 
     def variable(self, kind: Matrix) -> int:
         """A matrix that loops change."""
         return self.module.local(kind.id)
 
     def get(self, kind: Matrix, variable: int) -> int:
-        return self._result(Op.Load, kind.id, variable)
+        return self.module.emit(Op.Load, kind.id, variable)
 
     def set(self, variable: int, matrix: int) -> None:
         self.module.code += words(Op.Store, variable, matrix)
 
     def _number(self, value: int) -> int:
         return self.b.const(np.uint32(value)).id
-
-    def _result(self, op: Op, kind: int, *operands: int) -> int:
-        result = self.module.new()
-        self.module.code += words(op, kind, result, *operands)
-        return result

@@ -20,7 +20,7 @@ from .holders import Held
 from .ir import Aval
 from .plan import Arena, Argument, Constant, Dispatch, Output, Plan, Repeat, Shader, Slot
 from .profile import Call, Noted, active, note
-from .script import Part, Writer, dispatches, staging_of, submit
+from .script import Part, Writer, recorded, staging_of, submit
 from .timestamps import Timestamps
 
 RECORDINGS = 16  # kept for each executable; a loop needs two
@@ -173,7 +173,7 @@ class Executable:
         self, addresses: list[int], slot: "_Slot | None", values: Sequence[Any], timestamps: Timestamps | None
     ) -> list[Part]:
         """All work, for arguments and results at these addresses. The first part is a recording."""
-        every = list(dispatches(self._plan.work))
+        every = list(recorded(self._plan.work))
         places = [[self._address(s, addresses) for s in dispatch.slots] for dispatch in every]
         tables = _tables(self._device, every, places)
         recording = self._empty()

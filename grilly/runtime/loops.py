@@ -5,6 +5,7 @@ further, and carries go back and forth between two places. A carry that the scan
 step (the residual of its reverse twin) needs no such places: it lies where it is put out.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -59,8 +60,25 @@ def _copy(aval: Aval) -> Graph:
     return Graph((source,), (Equation("copy", (source,), (target,)),), (target,))
 
 
+class Repeated(ABC):
+    """An equation whose steps are recorded, and the memory that they need."""
+
+    eqn: Equation
+
+    @cached_property
+    @abstractmethod
+    def scratch(self) -> Value:
+        """Memory that the steps need."""
+
+    @cached_property
+    def values(self) -> tuple[Value, ...]:
+        """What is read or written."""
+        read = tuple(atom for atom in self.eqn.inputs if isinstance(atom, Value))
+        return (*read, *self.eqn.outputs, self.scratch)
+
+
 @dataclass(frozen=True)
-class Loop:
+class Loop(Repeated):
     """A scan, and the plan of its step.
 
     Attributes:
@@ -80,12 +98,6 @@ class Loop:
     @property
     def scan(self) -> ScanParams:
         return self.eqn.params["scan"]
-
-    @cached_property
-    def values(self) -> tuple[Value, ...]:
-        """What is read or written."""
-        read = tuple(atom for atom in self.eqn.inputs if isinstance(atom, Value))
-        return (*read, *self.eqn.outputs, self.scratch)
 
     @cached_property
     def scratch(self) -> Value:

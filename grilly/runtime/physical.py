@@ -214,6 +214,7 @@ class PhysicalDevice:
             float16={"shaderFloat16", "storageBuffer16BitAccess"} <= self.features,
             bits8={"shaderInt8", "storageBuffer8BitAccess"} <= self.features,
             strict_floats=bool(self._structs[2].shaderSignedZeroInfNanPreserveFloat32),
+            forgets_zeros=llvmpipe,
             exact_division=llvmpipe,
             software=self.kind == "software",
             matrix=self.matrix,

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .cooperative import HALVES
 from .floats16 import F16, F32
 from .ir import Atom, Aval, Equation, Graph, Literal, Value
 from .kernels.operand import Axes, product
 from .kernels.pull import RULES
-from .kernels.spread import Spread, Tile, suits, tiles
+from .kernels.spread import Spread, Tile, suits, tiles, whole
 from .parts import in_parts
 from .rewrite import Editor, common, live
 from .split import split
@@ -66,7 +65,7 @@ def _on_matrices(editor: Editor, eqn: Equation, target: Target, binary: set[Valu
     scales = [side.scale for side in (left, right)]
     spread = Spread(
         product=p,
-        depth=_padded(p.sizes[3]),
+        depth=whole(p.sizes[3]),
         parts=parts,
         depth_last=last,
         scaled=(left.scale is not None, right.scale is not None),
@@ -95,15 +94,17 @@ def _split(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, parts: int 
     """The operand as so many half floats; None where it is one as it is."""
     now = editor.now(operand)
     depth_last = len(now.shape) - 1 in axes[2]
-    whole = _matrix(editor, eqn, now, axes, depth_last)
+    matrix = _matrix(editor, eqn, now, axes, depth_last)
     if parts is None:
-        return _Operand([_half(editor, eqn, _filled(editor, eqn, whole, depth_last))], None, depth_last)
-    scale = editor.make("half_scale", [size := _largest(editor, eqn, now, whole, depth_last)], size.shape, eqn)
+        return _Operand([_half(editor, eqn, _filled(editor, eqn, matrix, depth_last))], None, depth_last)
+    scale = editor.make("half_scale", [size := _largest(editor, eqn, now, matrix, depth_last)], size.shape, eqn)
     wide: Atom = scale
     if scale.shape:
         kept = (0, 1) if depth_last else (0, 2)
-        wide = editor.make("broadcast_in_dim", [scale], whole.shape, eqn, shape=whole.shape, broadcast_dimensions=kept)
-    rest = _filled(editor, eqn, editor.make("mul", [whole, wide], whole.shape, eqn), depth_last)
+        wide = editor.make(
+            "broadcast_in_dim", [scale], matrix.shape, eqn, shape=matrix.shape, broadcast_dimensions=kept
+        )
+    rest = _filled(editor, eqn, editor.make("mul", [matrix, wide], matrix.shape, eqn), depth_last)
     found = []
     for _ in range(parts):
         found.append(_half(editor, eqn, rest))
@@ -123,35 +124,31 @@ def _matrix(editor: Editor, eqn: Equation, atom: Atom, axes: Axes, depth_last: b
     return editor.make("reshape", [atom], [math.prod(next(sizes) for _ in group) for group in groups], eqn)
 
 
-def _filled(editor: Editor, eqn: Equation, whole: Value, depth_last: bool) -> Value:
-    """Zeros at the end of the depth, and of the last axis, up to whole words."""
-    shape = list(whole.shape)
+def _filled(editor: Editor, eqn: Equation, matrix: Value, depth_last: bool) -> Value:
+    """Zeros at the end of the depth, and of the last axis, up to matrix words."""
+    shape = list(matrix.shape)
     for axis in {2 if depth_last else 1, 2}:
-        shape[axis] = _padded(shape[axis])
-    if tuple(shape) == whole.shape:
-        return whole
-    config = tuple((0, new - old, 0) for new, old in zip(shape, whole.shape, strict=True))
-    value = Value(Aval(tuple(shape), whole.dtype))
-    zero = Literal(np.zeros((), whole.dtype))
-    editor.equations.append(Equation("pad", (whole, zero), (value,), {"padding_config": config}, eqn.source))
+        shape[axis] = whole(shape[axis])
+    if tuple(shape) == matrix.shape:
+        return matrix
+    config = tuple((0, new - old, 0) for new, old in zip(shape, matrix.shape, strict=True))
+    value = Value(Aval(tuple(shape), matrix.dtype))
+    zero = Literal(np.zeros((), matrix.dtype))
+    editor.equations.append(Equation("pad", (matrix, zero), (value,), {"padding_config": config}, eqn.source))
     return value
-
-
-def _padded(extent: int) -> int:
-    return -(-extent // HALVES) * HALVES
 
 
 def _half(editor: Editor, eqn: Equation, value: Value) -> Value:
     return editor.made("convert_element_type", [value], Aval(value.shape, F16), eqn, new_dtype=F16)
 
 
-def _largest(editor: Editor, eqn: Equation, operand: Atom, whole: Value, depth_last: bool) -> Value:
+def _largest(editor: Editor, eqn: Equation, operand: Atom, matrix: Value, depth_last: bool) -> Value:
     """The largest size in each row; of what shows an element many times, the largest of all."""
     base, axes = _behind(editor, operand), [2 if depth_last else 1]
     if base is not None:
-        whole, axes = base, list(range(len(base.shape)))
-    size = editor.make("abs", [whole], whole.shape, eqn)
-    kept = [extent for axis, extent in enumerate(whole.shape) if axis not in axes]
+        matrix, axes = base, list(range(len(base.shape)))
+    size = editor.make("abs", [matrix], matrix.shape, eqn)
+    kept = [extent for axis, extent in enumerate(matrix.shape) if axis not in axes]
     folded = editor.make("reduce_max", [size], kept, eqn, axes=tuple(axes))
     rounds = split(editor, editor.equations[-1])
     return folded if rounds is None else rounds[0]  # type: ignore[return-value]

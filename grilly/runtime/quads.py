@@ -21,12 +21,12 @@ class Quads:
     def read(self, index: Index) -> list[Ref]:
         """The four elements from `index` on, a multiple of four."""
         slot = self._slot(self._quad, div(self.b, index, 4))
-        quad = self._result(Op.Load, self._quad, slot)
-        return [Ref(self._result(Op.CompositeExtract, self._item, quad, k), self.dtype) for k in range(4)]
+        quad = self.b.module.emit(Op.Load, self._quad, slot)
+        return [Ref(self.b.module.emit(Op.CompositeExtract, self._item, quad, k), self.dtype) for k in range(4)]
 
     def write(self, index: Index, values: Sequence[Ref]) -> None:
         """Stores four elements from `index` on, a multiple of four."""
-        quad = self._result(Op.CompositeConstruct, self._quad, *(value.id for value in values))
+        quad = self.b.module.emit(Op.CompositeConstruct, self._quad, *(value.id for value in values))
         self.b.module.code += words(Op.Store, self._slot(self._quad, div(self.b, index, 4)), quad)
 
     def write_one(self, index: Index, value: Ref) -> None:
@@ -35,9 +35,6 @@ class Quads:
 
     def _slot(self, kind: int, *indices: Index) -> int:
         pointer = self.b.module.pointer(Storage.Workgroup, kind)
-        return self._result(Op.AccessChain, pointer, self._variable, *(self.b.as_ref(index).id for index in indices))
-
-    def _result(self, op: Op, kind: int, *operands: int) -> int:
-        result = self.b.module.new()
-        self.b.module.code += words(op, kind, result, *operands)
-        return result
+        return self.b.module.emit(
+            Op.AccessChain, pointer, self._variable, *(self.b.as_ref(index).id for index in indices)
+        )

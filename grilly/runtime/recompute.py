@@ -6,12 +6,12 @@ are one chunk and the twin waits for nothing that the scan puts out, the twin do
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from .ir import Atom, Aval, Chunks, Equation, Graph, Replay, ScanParams, Value
+from .ir import Aval, Chunks, Equation, Graph, Replay, ScanParams, Value
 from .kernels import scan as scans
-from .rewrite import Editor
+from .rewrite import Editor, live_scan
 from .target import Target
 
 REGISTERS = 64  # of an invocation, for the carries of a chunk
@@ -70,15 +70,9 @@ def _without_stacks(graph: Graph, source: Equation, stacks: Stacks, target: Targ
 
 def _later(graph: Graph, source: Equation, twin: Equation, stacks: Sequence[Value]) -> set[Equation] | None:
     """What depends on a scan, its twin aside; None where the twin waits for some of it."""
-    waiting = set(source.outputs) - set(stacks)
-    later: set[Equation] = {source}
-    for eqn in graph.equations:
-        if waiting.intersection(eqn.inputs):  # type: ignore[arg-type]
-            if eqn is twin:
-                return None
-            waiting.update(eqn.outputs)
-            later.add(eqn)
-    return later
+    waiting = graph.computed_from(set(source.outputs) - set(stacks))
+    later = {eqn for eqn in graph.equations if not waiting.isdisjoint(eqn.outputs)}
+    return None if twin in later else {source, *later}
 
 
 class _Replayed:
@@ -88,28 +82,13 @@ class _Replayed:
         self.eqn, self.stacks = eqn, stacks
         self.scan: ScanParams = eqn.params["scan"]
         self.others = [k for k in range(len(eqn.outputs)) if eqn.outputs[k] not in stacks]
-        self.carries = self._needed_carries()
-        self.carried = [self.scan.body.inputs[self.scan.consts + k] for k in self.carries]
+        self.needed = live_scan(eqn, set(stacks))  # the scan that only makes the stacks
+        steps: ScanParams = self.needed.params["scan"]
+        self.carried = steps.body.inputs[steps.consts : steps.consts + steps.carries]
         own = all(value.size == scans.size_of(self.scan) for value in self.carried)
-        self.chunks = _chunks(self.scan.length, len(self.carries), own, target)
+        self.chunks = _chunks(self.scan.length, len(self.carried), own, target)
         rows = self.chunks.rows
         self.saved = [Value(Aval((rows, *v.shape), v.dtype)) for v in self.carried] if rows else []
-
-    def _needed_carries(self) -> list[int]:
-        """The carries that the stacks depend on, after any number of steps."""
-        body, first = self.scan.body, self.scan.consts
-        needed: set[int] = set()
-        while True:
-            wanted = [self._output(stack) for stack in self.stacks] + [body.outputs[k] for k in needed]
-            behind = _behind(body, wanted)
-            more = {k for k in range(self.scan.carries) if body.inputs[first + k] in behind}
-            if more == needed:
-                return sorted(needed)
-            needed = more
-
-    def _output(self, stack: Value) -> Atom:
-        """What a step puts on a stack."""
-        return self.scan.body.outputs[self.eqn.outputs.index(stack)]
 
     def saving(self) -> Equation:
         """The scan without the stacks; it saves carries instead."""
@@ -122,15 +101,15 @@ class _Replayed:
 
     def twin(self, twin: Equation) -> Equation:
         """The twin, which computes the stacks again."""
-        return self._replaying(twin, self.carries)
+        return self._replaying(twin, self.needed, [])
 
     def alone(self, editor: Editor, twin: Equation, later: set[Equation]) -> Graph:
         """The graph where the twin does the scan's work, too; what depends on the scan comes after it."""
+        others = [self.eqn.outputs[k] for k in self.others]
         for eqn in editor.graph.equations:
             if eqn is twin:
-                merged = self._replaying(twin, list(range(self.scan.carries)), alone=True)
-                outputs = (*twin.outputs, *(self.eqn.outputs[k] for k in self.others))
-                editor.keep(replace(merged, outputs=outputs))
+                merged = self._replaying(twin, self.eqn, others[self.scan.carries :])
+                editor.keep(replace(merged, outputs=(*twin.outputs, *others)))
             elif eqn not in later:
                 editor.keep(eqn)
         for eqn in editor.graph.equations:
@@ -138,44 +117,20 @@ class _Replayed:
                 editor.keep(eqn)
         return editor.done()
 
-    def _replaying(self, twin: Equation, carries: Sequence[int], alone: bool = False) -> Equation:
-        """The twin with the scan's steps in it: they carry `carries`, and where they run there alone, put out ys."""
-        scan: ScanParams = twin.params["scan"]
+    def _replaying(self, twin: Equation, source: Equation, ys: Sequence[Value]) -> Equation:
+        """The twin with the steps of a scan in it, `source`: they find what it reads of stacks, and put out `ys`."""
+        scan, steps = twin.params["scan"], source.params["scan"]
         numbers = [k for k, operand in enumerate(twin.inputs) if operand in self.stacks]
         kept = [k for k in range(len(twin.inputs)) if k not in numbers]
-        found = [self._output(twin.inputs[k]) for k in numbers]  # type: ignore[arg-type]
-        ys = [self.scan.body.outputs[k] for k in self.others if k >= self.scan.carries] if alone else []
-        consts, xs, body = self._steps(carries, [*found, *ys])
-        replay = Replay(body, len(consts), len(carries), len(found), self.chunks)
+        wanted = [source.outputs.index(value) for value in (*(twin.inputs[k] for k in numbers), *ys)]
+        outputs = (*steps.body.outputs[: steps.carries], *(steps.body.outputs[k] for k in wanted))
+        body = replace(steps.body, outputs=outputs)
+        replay = Replay(body, steps.consts, steps.carries, len(numbers), self.chunks)
         inputs = tuple(scan.body.inputs[k] for k in (*kept, *numbers))
-        initial = [self.eqn.inputs[self.scan.consts + k] for k in carries]
-        operands = (*(twin.inputs[k] for k in kept), *consts, *initial, *self.saved, *xs)
+        held = steps.consts + steps.carries
+        operands = (*(twin.inputs[k] for k in kept), *source.inputs[:held], *self.saved, *source.inputs[held:])
         scan = replace(scan, body=replace(scan.body, inputs=inputs), replay=replay)
         return replace(twin, inputs=operands, params={"scan": scan})
-
-    def _steps(self, carries: Sequence[int], puts: Sequence[Atom]) -> tuple[list[Atom], list[Atom], Graph]:
-        """The consts and sequences that the steps read, and their body."""
-        body, (c, n) = self.scan.body, (self.scan.consts, self.scan.carries)
-        outputs = (*(body.outputs[k] for k in carries), *puts)
-        behind = _behind(body, outputs)
-        consts = [k for k in range(c) if body.inputs[k] in behind]
-        xs = [k for k in range(c + n, len(body.inputs)) if body.inputs[k] in behind]
-        inputs = tuple(body.inputs[k] for k in (*consts, *(c + k for k in carries), *xs))
-        steps = replace(body, inputs=inputs, outputs=outputs)
-        return [self.eqn.inputs[k] for k in consts], [self.eqn.inputs[k] for k in xs], steps
-
-
-def _behind(body: Graph, atoms: Iterable[Atom]) -> set[Value]:
-    """The values that some are computed from, themselves included."""
-    found: set[Value] = set()
-    waiting = [atom for atom in atoms if isinstance(atom, Value)]
-    while waiting:
-        value = waiting.pop()
-        if value not in found:
-            found.add(value)
-            eqn = body.producer.get(value)
-            waiting += [atom for atom in eqn.inputs if isinstance(atom, Value)] if eqn else []
-    return found
 
 
 def _chunks(length: int, carries: int, own: bool, target: Target) -> Chunks:

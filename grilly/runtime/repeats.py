@@ -11,7 +11,7 @@ from itertools import accumulate
 import numpy as np
 
 from .ir import Atom, Aval, Equation, Graph, Value, WhileParams
-from .loops import Compile, separated, shifted
+from .loops import Compile, Repeated, separated, shifted
 from .memory import ALIGNMENT, padded
 from .plan import Arena, Argument, Output, Plan, Repeat, Slot, Turn, Work, moved, waiting
 from .rewrite import live
@@ -53,7 +53,7 @@ def _copies(avals: list[Aval]) -> Graph:
 
 
 @dataclass(frozen=True)
-class While:
+class While(Repeated):
     """A while, and its plans.
 
     Attributes:
@@ -71,12 +71,6 @@ class While:
     @property
     def consts(self) -> int:
         return self.eqn.params["while"].consts
-
-    @cached_property
-    def values(self) -> tuple[Value, ...]:
-        """What is read or written."""
-        read = tuple(atom for atom in self.eqn.inputs if isinstance(atom, Value))
-        return (*read, *self.eqn.outputs, self.scratch)
 
     @cached_property
     def scratch(self) -> Value:

@@ -74,7 +74,7 @@ def live(graph: Graph) -> Graph:
     return Graph(graph.inputs, tuple(reversed(kept)), graph.outputs, constants)
 
 
-def _live_scan(eqn: Equation, needed: set[Value]) -> Equation:
+def live_scan(eqn: Equation, needed: set[Value]) -> Equation:
     """Drops outputs per step that nobody reads, carries that influence nothing kept, and then inputs."""
     scan: ScanParams = eqn.params["scan"]
     c, n = scan.consts, scan.carries
@@ -125,4 +125,4 @@ def live_while(eqn: Equation, needed: set[Value]) -> Equation:
     return replace(eqn, inputs=tuple(eqn.inputs[k] for k in slots), outputs=outputs, params={"while": params})
 
 
-LIVE = {"scan": _live_scan, "while": live_while}
+LIVE = {"scan": live_scan, "while": live_while}

@@ -58,14 +58,14 @@ def staging_of(parts: Sequence[Part]) -> list[Buffer]:
     return [buffer for part in parts if isinstance(part, Recording) for buffer in part.staging]
 
 
-def dispatches(work: Iterable[Work]) -> Iterator[Dispatch]:
+def recorded(work: Iterable[Work]) -> Iterator[Dispatch]:
     """Every dispatch that is recorded, in the order in which a `Writer` comes to them."""
     for item in work:
         if isinstance(item, Dispatch):
             yield item
         else:
             for some in _written(item):
-                yield from dispatches(some)
+                yield from recorded(some)
 
 
 def _written(item: Repeat) -> Iterator[tuple[Work, ...]]:
@@ -84,7 +84,7 @@ class Writer:
         device: Where it will run.
         recording: What it begins with.
         arena: The memory that flags lie in.
-        places: The addresses of each dispatch, in the order of `dispatches`.
+        places: The addresses of each dispatch, in the order of `recorded`.
         begun: Makes a further recording.
         timestamps: Note when each dispatch is done; then they run one after another.
     """

@@ -22,6 +22,7 @@ class Target:
     float16: bool = False
     bits8: bool = True  # 8-bit integers in storage and arithmetic
     strict_floats: bool = True  # NaN, infinities and the signs of zeros can be asked for
+    forgets_zeros: bool = True  # lavapipe: where it sees a constant 0, it loses NaN and the signs of zeros
     exact_division: bool = True  # OpFDiv and Sqrt are correctly rounded, as IEEE asks
     software: bool = True  # a CPU driver: few, long-running invocations pay there
     matrix: tuple[int, int, int] | None = None  # rows, columns, depth of cooperative float16 matrices, float32 sums

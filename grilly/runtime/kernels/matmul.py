@@ -16,7 +16,7 @@ from ..indexing import add, assume, div, following, less, mod, mul
 from ..quads import Quads
 from ..spirv import Op
 from .elementwise import converted, kind_of
-from .operand import Operand, product
+from .operand import Operand, product, tiled
 from .results import store_neighbours
 from .task import WORKGROUP, Context, Task
 
@@ -43,8 +43,7 @@ class Tile:
 
     def count(self, sizes: Sizes) -> int:
         """How many a batch of products takes."""
-        batch, rows, columns, _ = sizes
-        return batch * max(1, -(-rows // self.rows)) * max(1, -(-columns // self.columns))
+        return tiled(sizes, self.rows, self.columns)
 
 
 LARGE, SQUARE = Tile(16, 16, 2, 16), Tile(16, 16, 1, 32)

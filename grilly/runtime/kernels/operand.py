@@ -50,6 +50,12 @@ def product(eqn: Equation) -> Product:
     )
 
 
+def tiled(sizes: tuple[int, int, int, int], rows: int, columns: int) -> int:
+    """How many tiles of so many rows and columns a batch of products takes."""
+    batch, down, across, _ = sizes
+    return batch * max(1, -(-down // rows)) * max(1, -(-across // columns))
+
+
 class Operand:
     """One operand of a product, as matrix number `batch` of free by contracted elements.
 

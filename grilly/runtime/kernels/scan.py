@@ -41,7 +41,7 @@ def size_of(scan: ScanParams) -> int:
 @lru_cache(maxsize=1024)
 def is_pointwise(scan: ScanParams, own: frozenset[int] = frozenset()) -> bool:
     """Whether a step computes, and puts out, every element from that of its carry alone: of consts `own`, too."""
-    size = math.prod(domain(scan))
+    size = size_of(scan)
     carries = [value for k, value in enumerate(scan.body.inputs) if k in own or 0 <= k - scan.consts < scan.carries]
     if any(value.size not in (1, size) for value in (*carries, *scan.body.outputs)):
         return False
@@ -66,13 +66,13 @@ def kind_of(eqn: Equation) -> str | None:
 
 def is_pointwise_while(params: WhileParams, own: frozenset[int] = frozenset()) -> bool:
     """Whether a while works on every element of its carry, and of consts number `own`, by itself."""
-    return params.going.size in (1, math.prod(domain(params.step))) and is_pointwise(params.step, own)
+    return params.going.size in (1, size_of(params.step)) and is_pointwise(params.step, own)
 
 
 def reads_own_place(eqn: Equation, number: int) -> bool:
     """Whether a while reads operand `number` only at the place of the element that it works on."""
     params: WhileParams | None = eqn.params.get("while")
-    if params is None or eqn.inputs[number].size != math.prod(domain(params.step)):
+    if params is None or eqn.inputs[number].size != size_of(params.step):
         return False
     return number >= params.consts or is_pointwise_while(params, frozenset({number}))
 
@@ -167,7 +167,7 @@ class _ScanLoop:
 
         def body(many: int, count: Index, carried: list[Ref]) -> list[Ref]:
             counts = [add(self.b, count, k) for k in range(many)]
-            times = [self._time(add(self.b, count, start)) for count in counts]
+            times = [self._time(add(self.b, count, start), self.scan.reverse) for count in counts]
             self.steps.load(times)
             for count, t in zip(counts, times, strict=True):
                 if start:
@@ -227,7 +227,7 @@ class _ScanLoop:
         """Computes the steps of a chunk again, then goes back through them."""
         times = self._times(start, length)
         self.steps.load(times[-BACK:])
-        state, found = self._replayed(again, start, length, state, put=True)
+        state, found = self._replayed(again, start, length, state)
         for carry, ref in zip(self.eqn.outputs[len(self.scan.body.outputs) :], state, strict=False):
             self._store(carry, carry.size, 0, ref)
         for k in reversed(range(length)):
@@ -236,10 +236,8 @@ class _ScanLoop:
             carried = self._step(times[k], carried, found[k])
         return carried
 
-    def _replayed(
-        self, again: Steps, start: Index, length: int, state: list[Ref], put: bool = False
-    ) -> tuple[list[Ref], list[list[Ref]]]:
-        """Steps of the other scan: the carry after them, and what each found. Its outputs are stored once (`put`)."""
+    def _replayed(self, again: Steps, start: Index, length: int, state: list[Ref]) -> tuple[list[Ref], list[list[Ref]]]:
+        """Steps of the other scan: the carry after them, and what each found. Where it runs only here, it puts out."""
         replay, found, times = self.scan.replay, [], self._times(start, length)
         assert replay
         results = self.eqn.outputs[len(self.scan.body.outputs) + replay.carries :]
@@ -248,18 +246,17 @@ class _ScanLoop:
             outputs = again.run(t, state)
             state, rest = outputs[: replay.carries], outputs[replay.carries :]
             found.append(rest[: replay.found])
-            if put:
-                self._store_each(results, t, rest[replay.found :])
+            self._store_each(results, t, rest[replay.found :])
         return state, found
 
     def _times(self, start: Index, length: int) -> list[Index]:
         """Which element of the sequences belongs to each step of the other scan, which runs the other way round."""
-        last, counts = self.scan.length - 1, [add(self.b, start, k) for k in range(length)]
-        return counts if self.scan.reverse else [assume(sub(self.b, last, count), last + 1) for count in counts]
+        return [self._time(add(self.b, start, k), not self.scan.reverse) for k in range(length)]
 
-    def _time(self, count: Index) -> Index:
+    def _time(self, count: Index, reverse: bool) -> Index:
+        """Which element of a sequence belongs to step number `count`."""
         last = self.scan.length - 1
-        return assume(sub(self.b, last, count), last + 1) if self.scan.reverse else count
+        return assume(sub(self.b, last, count), last + 1) if reverse else count
 
     def _step(self, t: Index, carried: Sequence[Ref], found: Sequence[Ref] = ()) -> list[Ref]:
         outputs = self.steps.run(t, carried, found)

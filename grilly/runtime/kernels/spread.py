@@ -6,7 +6,7 @@ from ..builder import F32
 from ..cooperative import HALVES
 from ..ir import Equation
 from ..target import Target
-from .operand import Product, product
+from .operand import Product, product, tiled
 from .task import WORKGROUP
 
 DEPTH = 32  # of the operands' tiles
@@ -35,8 +35,7 @@ class Tile:
 
     def count(self, sizes: tuple[int, int, int, int]) -> int:
         """How many a batch of products takes."""
-        batch, rows, columns, _ = sizes
-        return batch * -(-rows // self.rows) * -(-columns // self.columns)
+        return tiled(sizes, self.rows, self.columns)
 
     def words(self, parts: tuple[int, int], depth_last: tuple[bool, bool]) -> int:
         """Words of workgroup memory that the operands' tiles take."""
@@ -74,6 +73,11 @@ class Spread:
     tile: Tile
 
 
+def whole(extent: int) -> int:
+    """An extent, filled up to whole words of half floats."""
+    return -(-extent // HALVES) * HALVES
+
+
 def suits(eqn: Equation, target: Target) -> bool:
     """Whether a `dot_general` is worth splitting its operands for."""
     batch, rows, columns, depth = product(eqn).sizes
@@ -84,8 +88,7 @@ def suits(eqn: Equation, target: Target) -> bool:
 
 def count(sizes: tuple[int, int, int, int]) -> int:
     """How many of the smallest tiles a batch of products takes."""
-    batch, rows, columns, _ = sizes
-    return batch * -(-rows // SMALLEST) * -(-columns // SMALLEST)
+    return tiled(sizes, SMALLEST, SMALLEST)
 
 
 def tiles(target: Target, parts: tuple[int, int]) -> list[Tile]:

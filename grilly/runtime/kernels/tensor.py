@@ -15,7 +15,7 @@ from ..indexing import Place, add, assume, div, following, less, mod, mul, safe,
 from ..ir import Atom
 from ..spirv import Op
 from .results import store_neighbours
-from .spread import DEPTH, Spread, layout
+from .spread import DEPTH, Spread, layout, whole
 from .task import WORKGROUP, Context, Task
 
 NEAR = 8  # rows of tiles that run side by side, so that they find each other's operands in the cache
@@ -43,7 +43,8 @@ class _Factor:
         t = spread.tile
         self.depth_last, self.start = spread.depth_last[use], start
         extent = (t.rows, t.columns)[use]
-        self.free, self.depth = _whole(spread.product.sizes[1 + use], not self.depth_last), spread.depth
+        free = spread.product.sizes[1 + use]
+        self.free, self.depth = free if self.depth_last else whole(free), spread.depth
         self.major, self.stride, self.plane = layout(extent, self.depth_last)
         self.minor = self.stride - 1
         self.batch = mul(self.b, batch, self.free * self.depth // HALVES)
@@ -162,8 +163,8 @@ class _Workgroup:
     def _chunk(self, k0: Ref, words: list[Ref]) -> list[Ref]:
         """Sums that start at zero, then join the others by ordinary additions."""
         b, m, depth = self.b, self.m, self.spread.depth
-        whole = less(b, add(b, k0, CHUNK), depth + 1)
-        length = b.select(whole, b.as_ref(CHUNK), b.op(Op.ISub, U32, b.as_ref(depth), k0))
+        full = less(b, add(b, k0, CHUNK), depth + 1)
+        length = b.select(full, b.as_ref(CHUNK), b.op(Op.ISub, U32, b.as_ref(depth), k0))
         for variable in itertools.chain(*self.parts):
             m.set(variable, m.zero(self.kind))
         inner = lambda k, words: self._accumulate(add(b, k0, k), words)  # noqa: E731
@@ -245,8 +246,3 @@ class _Workgroup:
             place = Place(b, scale.shape, linear=add(b, mul(b, self.batch, size), at))
         bits = b.op(Op.Bitcast, U32, self.ctx.pull(self.task).at(scale, place))
         return b.op(Op.Bitcast, F32, b.op(Op.ISub, U32, b.const(np.uint32(254 << 23)), bits))
-
-
-def _whole(extent: int, padded: bool) -> int:
-    """An extent in whole words."""
-    return -(-extent // HALVES) * HALVES if padded else extent
