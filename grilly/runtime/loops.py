@@ -6,7 +6,7 @@ step (the residual of its reverse twin) needs no such places: it lies where it i
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,7 +17,7 @@ from .memory import padded
 from .partition import SAME_PLACE
 from .plan import Arena, Argument, Output, Plan, Slot, Work, moved, waiting
 
-Compile = Callable[[Graph], Plan]
+Compile = Callable[[Graph], Plan]  # which has a place of its own for each output: see `separated`
 
 
 def loop(eqn: Equation, compiled: Compile) -> "Loop":
@@ -29,23 +29,23 @@ def loop(eqn: Equation, compiled: Compile) -> "Loop":
         if k >= scan.carries and atom in before:
             stacks.setdefault(before.index(atom), k)  # type: ignore[arg-type]
     computed = [k for k in range(len(scan.body.outputs)) if k not in stacks.values()]
-    step = compiled(separated(scan.body, computed))
+    step = compiled(replace(scan.body, outputs=tuple(scan.body.outputs[k] for k in computed)))
     copies = {carry: compiled(_copy(before[carry].aval)) for carry in stacks}
     return Loop(eqn, step, tuple(computed), stacks, copies)
 
 
-def separated(body: Graph, computed: Sequence[int]) -> Graph:
-    """The body with some of its outputs, each computed, and none twice: each is stored at a place of its own."""
-    equations, outputs, seen = list(body.equations), [], set()
-    for atom in (body.outputs[k] for k in computed):
-        base = behind_reshapes(body, atom)
-        if base not in body.producer or base in seen:
+def separated(graph: Graph) -> Graph:
+    """With every output computed, and none twice: each is stored at a place of its own. The last pass over a graph."""
+    equations, outputs, seen = list(graph.equations), [], set()
+    for atom in graph.outputs:
+        base = behind_reshapes(graph, atom)
+        if base not in graph.producer or base in seen:
             value = Value(atom.aval)
             equations.append(Equation("copy", (atom,), (value,)))
             atom = value
         seen.add(base)
         outputs.append(atom)
-    return replace(body, equations=tuple(equations), outputs=tuple(outputs))
+    return replace(graph, equations=tuple(equations), outputs=tuple(outputs))
 
 
 def behind_reshapes(graph: Graph, atom: Atom) -> Atom:

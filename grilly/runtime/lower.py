@@ -10,10 +10,10 @@ from .costs import predicted
 from .emit import Emitted, emitted
 from .fit import fitted
 from .ir import Atom, Aval, Equation, Graph, Value
-from .loops import Loop, behind_reshapes, loop
+from .loops import Loop, behind_reshapes, loop, separated
 from .memory import Memory, barriers, planned, range_of
 from .partition import Kernel, Partition, kind_of, partition
-from .plan import Dispatch, Plan, Work
+from .plan import Dispatch, Output, Plan, Work
 from .products import products
 from .recompute import recomputed
 from .repeats import While, repeated
@@ -52,13 +52,22 @@ def lower(
 
 
 def lowered(simple: Graph, donated: frozenset[int], target: Target) -> Lowered:
-    """Compiles a graph. The body of a scan or a while that is a loop is compiled by itself, like any other graph."""
-    graph = with_buffers(recomputed(products(simple, target), target))
+    """Compiles a graph."""
+    return _lowered(_suited(simple, target), donated, target)
+
+
+def _suited(simple: Graph, target: Target) -> Graph:
+    """The graph as suits the target."""
+    return recomputed(products(simple, target), target)
+
+
+def _lowered(suited: Graph, donated: frozenset[int], target: Target) -> Lowered:
+    graph = with_buffers(suited)
     parts = fitted(graph, partition(graph, target), target)
     works = [_work(graph, parts, kernel, target) for kernel in parts.kernels]
     scratch = {work.scratch: k for k, work in enumerate(works) if not isinstance(work, Emitted)}
     memory = planned(graph, parts.kernels, parts.stored, donated, scratch)
-    return Lowered(graph, parts, _plan(graph, parts, memory, works, donated, simple.outputs))
+    return Lowered(graph, parts, _plan(graph, parts, memory, works, donated, suited.outputs))
 
 
 def _work(graph: Graph, parts: Partition, kernel: Kernel, target: Target) -> Emitted | Loop | While:
@@ -67,7 +76,14 @@ def _work(graph: Graph, parts: Partition, kernel: Kernel, target: Target) -> Emi
     if task.kind != "loop":
         return emitted(graph, kernel, parts.stored, target)
     make = loop if task.anchors[0].primitive == "scan" else repeated
-    return make(task.anchors[0], lambda body: lowered(body, frozenset(), target).plan)
+    return make(task.anchors[0], lambda body: _step(body, target))
+
+
+def _step(body: Graph, target: Target) -> Plan:
+    """The body of a loop, compiled by itself, like any other graph; but each of its results has a place of its own."""
+    plan = _lowered(separated(_suited(body, target)), frozenset(), target).plan
+    assert plan.outputs == tuple(map(Output, range(len(plan.outputs))))
+    return plan
 
 
 def with_buffers(graph: Graph) -> Graph:

@@ -11,7 +11,7 @@ from itertools import accumulate
 import numpy as np
 
 from .ir import Atom, Aval, Equation, Graph, Value, WhileParams
-from .loops import Compile, Repeated, separated, shifted
+from .loops import Compile, Repeated, shifted
 from .memory import ALIGNMENT, padded
 from .plan import Arena, Argument, Output, Plan, Repeat, Slot, Turn, Work, moved, waiting
 from .rewrite import live
@@ -20,9 +20,9 @@ from .rewrite import live
 def repeated(eqn: Equation, compiled: Compile) -> "While":
     """A while as such plans; `compiled` makes plans of graphs."""
     params = _with_one_end(eqn.params["while"])
-    body, carries = params.body, range(len(params.body.outputs) - 1)
-    step = compiled(live(separated(body, carries)))
-    condition = compiled(live(separated(body, [len(carries)])))
+    *carries, going = params.body.outputs
+    step = compiled(live(replace(params.body, outputs=tuple(carries))))
+    condition = compiled(live(replace(params.body, outputs=(going,))))
     return While(eqn, condition, step, compiled(_copies([value.aval for value in eqn.outputs])))
 
 

@@ -57,7 +57,11 @@ def test_a_flipped_bit_is_a_miss_wherever_it_is(kept):
         assert cache.get("one") is None
 
 
-@pytest.mark.parametrize("content", [b"", b"not ours", os.urandom(4096), DATA])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not ours", np.random.default_rng(0).bytes(4096), DATA],
+    ids=["empty", "foreign", "random", "without a head"],
+)
 def test_a_foreign_file_is_a_miss(kept, content):
     cache, path = kept
     path.write_bytes(content)

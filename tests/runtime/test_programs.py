@@ -17,17 +17,20 @@ from programs_loop import LOOPS
 from programs_math import MATH
 from programs_recompute import RECOMPUTED
 from programs_while import WHILES
+from stale import stale_memory
 
 import grilly
 from grilly.runtime.fingerprint import fingerprint
 from grilly.runtime.ir import Aval
 from grilly.runtime.lower import Lowered, lower
 from grilly.runtime.packing import packed, unpacked
+from grilly.runtime.plan import Output
 from grilly.runtime.target import Target
 
 ALL = PROGRAMS | LOOPS | MATH | INDEXING | RECOMPUTED | WHILES | LINEAR | COMPLEX | FOUND
 each = pytest.mark.parametrize("program", ALL.values(), ids=ALL.keys())
 FLOAT_OPERATIONS = {127: "FNegate", 129: "FAdd", 131: "FSub", 133: "FMul", 136: "FDiv", 140: "FRem", 141: "FMod"}
+GPU = Target(subgroup_size=32, shared_bytes=49152, software=False, matrix=(16, 16, 16))  # whose plans differ
 DECORATE, NO_CONTRACTION = 71, 42
 
 
@@ -38,7 +41,8 @@ def test_it_gives_jaxs_values(program, device):
 
 def gives_jaxs_values(program: Program, device) -> None:
     arguments = program.arguments()
-    got = jax.tree.leaves(grilly.jit(program.function, device=device)(*arguments))
+    with stale_memory(device):
+        got = jax.tree.leaves(grilly.jit(program.function, device=device)(*arguments))
     expected = jax.tree.leaves(jax.jit(program.function)(*arguments))
     for ours, theirs in zip(got, expected, strict=True):
         ours, theirs = np.asarray(ours), np.asarray(theirs)
@@ -52,6 +56,13 @@ def gives_jaxs_values(program: Program, device) -> None:
 @each
 def test_it_takes_few_kernels(program):
     assert len(once(program).plan.dispatches) == program.kernels
+
+
+@each
+def test_every_result_is_written_on_a_gpu_too(program):
+    plan = lowered(program, GPU).plan
+    touched = {slot for dispatch in plan.dispatches for slot in dispatch.slots if isinstance(slot, Output)}
+    assert {slot.index for slot in touched} == {slot.index for slot in plan.outputs if isinstance(slot, Output)}
 
 
 @each

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from fuzz import SMALL, THEMES, RandomProgram, granted, noisy, random_programs
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from stale import stale_memory
 
 import grilly
 from grilly.runtime.devices import validation_messages
@@ -112,7 +113,7 @@ def check(program: RandomProgram, device) -> None:
         given = arguments(start)
         want = [np.asarray(result) for result in theirs(*given)]
         placed = [grilly.put(x, device) if start and k not in program.static else x for k, x in enumerate(given)]
-        with patch.object(device, "target", target):
+        with patch.object(device, "target", target), stale_memory(device):
             got = [np.asarray(result) for result in ours(*placed)]
         assert [(x.shape, x.dtype) for x in got] == [(x.shape, x.dtype) for x in want]
         if not all(map(_equal, got, want)):
