@@ -35,8 +35,11 @@ def recomputed(graph: Graph, target: Target) -> Graph:
 
 
 def _stacks(graph: Graph, eqn: Equation) -> list[Value]:
-    """The sequences that a scan reads of another scan over the same elements, which runs the other way round."""
-    if eqn.primitive != "scan" or eqn.params["scan"].replay or not scans.is_pointwise(eqn.params["scan"]):
+    """The sequences that a scan reads of another scan over the same elements, which runs the other way round.
+
+    A scan that carries nothing has no chunks to go through: it is no twin.
+    """
+    if eqn.primitive != "scan" or eqn.params["scan"].replay or scans.kind_of(eqn) != "scan":
         return []
     scan: ScanParams = eqn.params["scan"]
     found: dict[Equation, list[Value]] = {}

@@ -1,5 +1,6 @@
 """What random programs (`test_random_programs`) have found, each made small: a row gets every law of test_programs."""
 
+import jax
 import numpy as np
 from jax import lax, random
 from jax import numpy as jnp
@@ -53,6 +54,16 @@ def scan_of_sizes(c, w):
     return lax.scan(lambda c, x: (lax.sin(c), (w, x, w[0, 0])), c, w)
 
 
+def gradient_without_carry(x):
+    """Neither the scan nor its reverse twin carries anything along: there is no step to go back to."""
+    return jax.grad(lambda x: lax.scan(lambda c, x: (c, lax.square(x) / (1 + x)), 0.0, x)[1].sum())(x)
+
+
+def gradient_with_carry_alone(x, w):
+    """The reverse twin carries the gradient of what all steps share; the scan carries nothing."""
+    return jax.grad(lambda x, w: lax.scan(lambda c, x: (c, lax.square(x * w)), 0.0, x)[1].sum(), (0, 1))(x, w)
+
+
 FOUND = {
     "scan_without_operands": Program(
         lambda x: lax.scan(lambda c, _: (c, jnp.zeros(2)), x, None, length=3), ((4, 2),), 1
@@ -67,5 +78,7 @@ FOUND = {
     "fold_of_none": Program(fold_of_none, ((0, 3),), 2),
     "dropout_from_one_key": Program(dropout_from_one_key, ((3, 4), ((2,), np.uint32)), 2, 1e-6),
     "doubling_sums": Program(doubling_sums, ((3, 4),), 4, 1e-6, low=0.0),
+    "gradient_without_carry": Program(gradient_without_carry, ((5, 3),), 1, 1e-6, low=0.5),
+    "gradient_with_carry_alone": Program(gradient_with_carry_alone, ((5, 3), (3,)), 1, 1e-6),
     "batch_of_none": Program(batch_of_none, ((0, 3, 4),), 2),
 }

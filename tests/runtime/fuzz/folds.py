@@ -43,8 +43,9 @@ def _whether(w: Writer, name: str) -> str:
 def _reduce(w: Writer) -> str:
     x = w.pick("fiu", most=4096)
     start = "-np.inf" if x.kind == "f" else f"jnp.iinfo(jnp.{x.dtype}).min"
-    larger = "lambda a, b: jnp.where(a >= b, a, b)"
-    return f"lax.reduce({x}, np.asarray({start}, jnp.{x.dtype}), {larger}, {w.axes(x)})"
+    larger = "lambda a, b: jnp.where(a >= b, a, b)"  # of NaN, another order would give another value
+    operand = f"jnp.nan_to_num({x})" if x.kind == "f" else x
+    return f"lax.reduce({operand}, np.asarray({start}, jnp.{x.dtype}), {larger}, {w.axes(x)})"
 
 
 def _window(w: Writer, x: Variable) -> str:
