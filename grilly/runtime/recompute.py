@@ -51,7 +51,8 @@ def _stacks(graph: Graph, eqn: Equation) -> list[Value]:
 
 
 def _is_twin(scan: ScanParams, other: ScanParams) -> bool:
-    opposite = scan.length == other.length and scan.reverse != other.reverse
+    """Whether a scan may compute the steps of the other one again: that is no twin itself."""
+    opposite = scan.length == other.length and scan.reverse != other.reverse and not other.replay
     return opposite and scans.is_pointwise(other) and scans.size_of(scan) == scans.size_of(other)
 
 

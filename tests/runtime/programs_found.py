@@ -64,6 +64,19 @@ def gradient_with_carry_alone(x, w):
     return jax.grad(lambda x, w: lax.scan(lambda c, x: (c, lax.square(x * w)), 0.0, x)[1].sum(), (0, 1))(x, w)
 
 
+def twin_of_a_twin(x):
+    """A scan that reads, the other way round, what a reverse twin puts out."""
+
+    def step(carry, x):
+        a, b = carry
+        return (jnp.where(a > 1, a / 2, b + x), a / 2 + x), a
+
+    def run(x):
+        return lax.scan(jax.checkpoint(step, prevent_cse=False), (0.5, 0.25), x)[1].sum()
+
+    return lax.scan(lambda c, g: (c / 2 + g, c), 0.0, jax.grad(run)(x))
+
+
 FOUND = {
     "scan_without_operands": Program(
         lambda x: lax.scan(lambda c, _: (c, jnp.zeros(2)), x, None, length=3), ((4, 2),), 1
@@ -80,5 +93,6 @@ FOUND = {
     "doubling_sums": Program(doubling_sums, ((3, 4),), 4, 1e-6, low=0.0),
     "gradient_without_carry": Program(gradient_without_carry, ((5, 3),), 1, 1e-6, low=0.5),
     "gradient_with_carry_alone": Program(gradient_with_carry_alone, ((5, 3), (3,)), 1, 1e-6),
+    "twin_of_a_twin": Program(twin_of_a_twin, ((5,),), 3),
     "batch_of_none": Program(batch_of_none, ((0, 3, 4),), 2),
 }

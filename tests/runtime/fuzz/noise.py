@@ -164,6 +164,7 @@ def _moved(eqn: Any, inputs: Sequence[Any], result: Any, seed: jax.Array) -> Any
         result = result + signs * _bound_of_sum(eqn, inputs, result, info)
     elif name in PRODUCTS:
         result = result * (1 + signs * (eps * (2 + _terms(inputs, result) / 4)))
+        result = jnp.where(_depends_on_order(eqn, inputs) & (signs > 0), jnp.nan, result)
     tiny = (abs(result) < float(jnp.finfo(jnp.float32).tiny)) & (result != 0)
     return jnp.where(tiny & (signs > 0), 0, result) if info.minexp < -100 else result
 
@@ -177,6 +178,14 @@ def _bound_of_sum(eqn: Any, inputs: Sequence[Any], result: Any, info: Any) -> An
     terms = _terms(inputs, result)
     bound = total * (float(info.eps) * (2 + (terms**0.5 if info.bits == 32 else terms) / 2))
     return jnp.where(exact | ~jnp.isfinite(bound), 0, bound).astype(result.dtype)
+
+
+def _depends_on_order(eqn: Any, inputs: Sequence[Any]) -> Any:
+    """Whether a product's large factors overflow by themselves, or its small ones underflow."""
+    large = [jnp.maximum(abs(x), 1) if _is_float(x) else x for x in inputs]
+    small = [jnp.minimum(jnp.where(x == 0, 1, abs(x)), 1) if _is_float(x) else x for x in inputs]
+    products = [_bind(eqn, factors)[0] for factors in (large, small)]
+    return jnp.isinf(products[0]) | (products[1] < float(jnp.finfo(products[1].dtype).tiny))
 
 
 def _terms(inputs: Sequence[Any], result: Any) -> int:
