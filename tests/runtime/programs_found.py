@@ -77,6 +77,12 @@ def twin_of_a_twin(x):
     return lax.scan(lambda c, g: (c / 2 + g, c), 0.0, jax.grad(run)(x))
 
 
+def folds_of_nothing_reversed(x):
+    """An empty axis has no last element to begin with."""
+    x = lax.rev(2 * x, (0,))
+    return x.sum(0), x.max(1), lax.reduce_window(x, -np.inf, lax.max, (2, 1), (1, 1), ((2, 2), (0, 0)))
+
+
 FOUND = {
     "scan_without_operands": Program(
         lambda x: lax.scan(lambda c, _: (c, jnp.zeros(2)), x, None, length=3), ((4, 2),), 1
@@ -94,5 +100,6 @@ FOUND = {
     "gradient_without_carry": Program(gradient_without_carry, ((5, 3),), 1, 1e-6, low=0.5),
     "gradient_with_carry_alone": Program(gradient_with_carry_alone, ((5, 3), (3,)), 1, 1e-6),
     "twin_of_a_twin": Program(twin_of_a_twin, ((5,),), 3),
+    "folds_of_nothing_reversed": Program(folds_of_nothing_reversed, ((0, 3),)),
     "batch_of_none": Program(batch_of_none, ((0, 3, 4),), 2),
 }

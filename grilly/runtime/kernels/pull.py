@@ -6,6 +6,8 @@ equations ask their operands at the same place, and what lies in a buffer is loa
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from ..builder import Builder, Ref
 from ..indexing import Place, scalar_place
 from ..ir import Atom, Equation, Literal, Value
@@ -49,6 +51,8 @@ class Pull:
         """The element of `atom` at `place`."""
         if isinstance(atom, Literal):
             return self.b.const(atom.value)
+        if not atom.size:  # in a loop of no round: nobody looks
+            return self.b.const(np.zeros((), atom.dtype))
         if atom in self.sources:
             return self.sources[atom](place)
         key = ("value", self, atom, place.key)
