@@ -30,7 +30,7 @@ def add(b: Builder, x: Index, y: Index) -> Index:
         x, y = y, x
     if isinstance(x, int):
         assert isinstance(y, int)
-        return x + y
+        return (x + y) % LIMIT
     if y == 0:
         return x
     if x.shift:
@@ -70,7 +70,7 @@ def sub(b: Builder, x: Index, y: Index) -> Index:
 
 def mul(b: Builder, x: Index, d: int) -> Index:
     if isinstance(x, int) or d == 0:
-        return x * d if isinstance(x, int) else 0
+        return x * d % LIMIT if isinstance(x, int) else 0
     if d == 1:
         return x
     bound = min((x.bound - 1) * d + 1, LIMIT)

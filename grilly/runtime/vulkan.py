@@ -91,6 +91,9 @@ def enumerated(kind: str, function: Any, *arguments: Any) -> list[Any]:
     count = ffi.new("uint32_t*")
     function(*arguments, count, NULL)
     items = ffi.new(f"{kind}[]", count[0])
+    if kind_number := _structure_type(kind):
+        for item in items:
+            item.sType = kind_number
     function(*arguments, count, items)
     return list(items[0 : count[0]]) if not isinstance(items, int) else []
 

@@ -83,6 +83,12 @@ def folds_of_nothing_reversed(x):
     return x.sum(0), x.max(1), lax.reduce_window(x, -np.inf, lax.max, (2, 1), (1, 1), ((2, 2), (0, 0)))
 
 
+def windows_one_beside_the_other(x):
+    """The gradient of a pool whose windows overlap along one axis, and are but one along the other."""
+    pool = lambda x: lax.reduce_window(x, np.float32(np.inf), lax.min, (3, 3), (2, 2), "SAME")  # noqa: E731
+    return jax.grad(lambda x: (pool(x) * jnp.isfinite(pool(x))).sum())(x)
+
+
 FOUND = {
     "scan_without_operands": Program(
         lambda x: lax.scan(lambda c, _: (c, jnp.zeros(2)), x, None, length=3), ((4, 2),), 1
@@ -101,5 +107,6 @@ FOUND = {
     "gradient_with_carry_alone": Program(gradient_with_carry_alone, ((5, 3), (3,)), 1, 1e-6),
     "twin_of_a_twin": Program(twin_of_a_twin, ((5,),), 3),
     "folds_of_nothing_reversed": Program(folds_of_nothing_reversed, ((0, 3),)),
+    "windows_one_beside_the_other": Program(windows_one_beside_the_other, ((7, 2),)),
     "batch_of_none": Program(batch_of_none, ((0, 3, 4),), 2),
 }

@@ -96,7 +96,8 @@ def _chain(w: Writer, name: str) -> None:
 @operation("div", "rem")
 def _division(w: Writer, name: str) -> str:
     x = w.pick("fiu")
-    return f"lax.{name}({x}, {w.alike(*x.aval)})"
+    divisor = w.alike(*x.aval)  # no integer 0: XLA says -1, but from jax 0.11 on 1 of 0 / 0
+    return f"lax.{name}({x}, {divisor if x.kind == 'f' else f'({divisor} | 1)'})"
 
 
 @operation("pow", "atan2", "nextafter", smooth=False)
