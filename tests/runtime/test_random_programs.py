@@ -50,7 +50,6 @@ NOT_DRAWN = {
         ("igamma", "igammac", "igamma_grad_a", "random_gamma", "regularized_incomplete_beta"),
         "compared with SciPy, since JAX's own are less accurate",
     ),
-    "while": "reverse mode does not go through it: rows in programs_while",
     "device_put": "only seen in linear algebra of JAX's own",
     "iota_2x32_shape": "only seen in random numbers of JAX's own",
     "expand_dims": "jax.lax makes it a broadcast",

@@ -71,6 +71,17 @@ def _fori_loop(w: Writer) -> None:
     w.write(f"lax.fori_loop(0, {w.static_number(0, 5)}, body, {carry})", [text])
 
 
+@operation("while_loop", smooth=False, nests=True)
+def _while_loop(w: Writer) -> None:
+    """Of a few turns, and fewer where what is carried grows."""
+    carry = w.pick(most=FEW)
+    body = w.inner([((), np.dtype(np.int32)), carry.aval])
+    text = body.defined("body", f"{body.parameters[0]} + 1, {_fitted(body, body.visible[0], carry)}")
+    goes_on = w.one_of(("", " & (abs(c[1].astype(jnp.float32)).sum() < 100)", " & ~jnp.any(c[1] == 3)"))
+    going = f"lambda c: (c[0] < {w.number(0, 5)}){goes_on}"
+    w.write(f"lax.while_loop({going}, lambda c: body(*c), (jnp.int32(0), {carry}))", [text])
+
+
 @operation("cond", "switch", nests=True)
 def _cond(w: Writer, name: str) -> None:
     operands = [w.pick(most=SMALL) for _ in range(w.number(1, 2))]

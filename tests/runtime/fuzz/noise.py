@@ -162,7 +162,7 @@ def _moved(eqn: Any, inputs: Sequence[Any], result: Any, seed: jax.Array) -> Any
         absolute = NEAR_ZERO.get(name, 0) * eps
         moved = jnp.maximum(abs(result) * (ULPS.get(name, 8) * eps), absolute).astype(result.dtype)
         result = result + shares * jnp.where(jnp.isfinite(moved), moved, 0)
-    elif name in SUMS:
+    elif name in SUMS and all(jnp.size(x) for x in inputs):
         result = result + shares * _bound_of_sum(eqn, inputs, result, info)
     elif name in PRODUCTS:
         result = result * (1 + shares * (eps * (2 + _terms(inputs, result) / 4)))
@@ -181,7 +181,7 @@ def _bound_of_sum(eqn: Any, inputs: Sequence[Any], result: Any, info: Any) -> An
     sizes = [abs(x) if _is_float(x) else x for x in inputs]
     total = abs(_bind(eqn, sizes)[0]).astype(jnp.float32)
     whole = jnp.stack([jnp.all(x * 16 == jnp.round(x * 16)) for x in floats]).all()
-    equal = jnp.stack([jnp.all(x == x.reshape(-1)[:1]) for x in floats]).all()
+    equal = jnp.stack([jnp.all(x == x.reshape(-1)[0]) for x in floats]).all()
     exact = whole & (total * 256 < 2.0 ** (info.nmant + 1))
     terms, alike = _terms(inputs, result), equal | (info.bits < 32 or "scatter" in eqn.primitive.name)
     bound = total * (float(info.eps) * (2 + jnp.where(alike, terms, terms**0.5) / 2))
