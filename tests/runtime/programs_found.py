@@ -77,6 +77,17 @@ def twin_of_a_twin(x):
     return lax.scan(lambda c, g: (c / 2 + g, c), 0.0, jax.grad(run)(x))
 
 
+def curvature(x, v):
+    """A Hessian of a scan, times a vector."""
+
+    def step(carry, x):
+        a, b = carry
+        return (a / 2 + x * b, b / 2 + x * x), a * b
+
+    run = lambda x: lax.scan(jax.checkpoint(step), (x[0], x[1]), x)[1].sum()  # noqa: E731
+    return jax.jvp(jax.grad(run), (x,), (v,))
+
+
 def folds_of_nothing_reversed(x):
     """An empty axis has no last element to begin with."""
     x = lax.rev(2 * x, (0,))
@@ -107,6 +118,8 @@ FOUND = {
     "gradient_without_carry": Program(gradient_without_carry, ((5, 3),), 1, 1e-6, low=0.5),
     "gradient_with_carry_alone": Program(gradient_with_carry_alone, ((5, 3), (3,)), 1, 1e-6),
     "twin_of_a_twin": Program(twin_of_a_twin, ((5,),), 3),
+    "curvature_of_few_steps": Program(curvature, ((3, 2), (3, 2)), 2, 1e-6, low=-1.0, high=1.0),
+    "curvature_of_many_steps": Program(curvature, ((61, 2), (61, 2)), 3, 1e-6, low=-1.0, high=1.0),
     "folds_of_nothing_reversed": Program(folds_of_nothing_reversed, ((0, 3),)),
     "windows_one_beside_the_other": Program(windows_one_beside_the_other, ((7, 2),)),
     "batch_of_none": Program(batch_of_none, ((0, 3, 4),), 2),
