@@ -118,10 +118,16 @@ def _bitwise(w: Writer, name: str) -> str:
     return f"lax.{name}({x}, {w.alike(*x.aval)})"
 
 
-@operation("shift_left", "shift_right_logical", "shift_right_arithmetic", "mulhi", smooth=False)
+@operation("shift_left", "shift_right_logical", "shift_right_arithmetic", smooth=False)
 def _of_two_integers(w: Writer, name: str) -> str:
     x = w.pick("iu")
     return f"lax.{name}({x}, {w.alike(*x.aval)})"
+
+
+@operation("mulhi", smooth=False)
+def _high_product(w: Writer) -> str:
+    x = w.pick("iu")  # of shorter ones, XLA on the CPU does not know it
+    return f"lax.mulhi({x}, {w.alike(*x.aval)})" if x.dtype.itemsize == 4 else ""
 
 
 @operation("clamp")

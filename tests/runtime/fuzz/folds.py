@@ -79,6 +79,7 @@ def _pool_gradient(w: Writer, name: str) -> None:
     x, fold = w.pick("f", rank=1, most=4096), w.one_of(("max", "min"))
     start = f"np.asarray({NOTHING[fold]}, jnp.{x.dtype})"
     pool = f"def pool(x):\n    return lax.reduce_window(x, {start}, lax.{fold}, {_window(w, x)})"
+    x = f"jnp.nan_to_num({x})"  # which element is chosen over NaN is open
     gradient = f"jax.grad(lambda x: (pool(x) * jnp.isfinite(pool(x))).sum())({x})"
     w.write(gradient if name == "pool gradient" else f"jax.jvp(pool, ({x},), ({x},))[1]", [pool])
 
