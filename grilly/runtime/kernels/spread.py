@@ -9,8 +9,9 @@ from ..target import Target
 from .operand import Product, product, tiled
 from .task import WORKGROUP
 
-DEPTH = 32  # of the operands' tiles
+DEPTH = 32  # of an ordinary tile
 LARGE = 1 << 28  # multiplications from which on splitting the operands pays
+DEEP = 128  # from here on float32's own roundings cost more than the 24th bit, which two half floats lack
 LEAST = 1 << 15  # bytes of workgroup memory that the smallest tile fits into
 SMALLEST = 64  # rows, and columns, of the smallest tile
 
@@ -24,6 +25,7 @@ class Tile:
     across: int
     high: int
     wide: int
+    depth: int = DEPTH  # of the operands that pass through workgroup memory at once
 
     @property
     def rows(self) -> int:
@@ -40,12 +42,13 @@ class Tile:
     def words(self, parts: tuple[int, int], depth_last: tuple[bool, bool]) -> int:
         """Words of workgroup memory that the operands' tiles take."""
         extents = (self.rows, self.columns)
-        return sum(n * layout(e, last)[2] for n, e, last in zip(parts, extents, depth_last, strict=True))
+        found = (layout(e, self.depth, last)[2] for e, last in zip(extents, depth_last, strict=True))
+        return sum(n * words for n, words in zip(parts, found, strict=True))
 
 
-def layout(extent: int, depth_last: bool) -> tuple[int, int, int]:
+def layout(extent: int, depth: int, depth_last: bool) -> tuple[int, int, int]:
     """Of an operand's tile: rows as they lie in memory, words from one to the next, and words in all."""
-    major, minor = (extent, DEPTH) if depth_last else (DEPTH, extent)
+    major, minor = (extent, depth) if depth_last else (depth, extent)
     stride = minor // HALVES + 1  # a word of padding keeps rows out of each other's memory banks
     return major, stride, major * stride
 
@@ -82,7 +85,7 @@ def suits(eqn: Equation, target: Target) -> bool:
     """Whether a `dot_general` is worth splitting its operands for."""
     batch, rows, columns, depth = product(eqn).sizes
     floats = all(value.dtype == F32 for value in (*eqn.inputs, *eqn.outputs))
-    large = min(rows, columns, depth) >= 32 and batch * rows * columns * depth >= LARGE
+    large = min(rows, columns) >= 32 and depth >= DEEP and batch * rows * columns * depth >= LARGE
     return target.matrix is not None and target.shared_bytes >= LEAST and floats and large
 
 

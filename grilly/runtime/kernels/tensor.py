@@ -15,12 +15,11 @@ from ..indexing import Place, add, assume, div, following, less, mod, mul, safe,
 from ..ir import Atom
 from ..spirv import Op
 from .results import store_neighbours
-from .spread import DEPTH, Spread, layout, whole
+from .spread import Spread, layout, whole
 from .task import WORKGROUP, Context, Task
 
 NEAR = 8  # rows of tiles that run side by side, so that they find each other's operands in the cache
 FLOATS = 4  # in a word of workgroup memory
-CHUNK = 256  # of the depth: the matrix unit cuts sums where it should round, so its sums must not grow long
 
 
 def groups(task: Task) -> int:
@@ -45,7 +44,7 @@ class _Factor:
         extent = (t.rows, t.columns)[use]
         free = spread.product.sizes[1 + use]
         self.free, self.depth = free if self.depth_last else whole(free), spread.depth
-        self.major, self.stride, self.plane = layout(extent, self.depth_last)
+        self.major, self.stride, self.plane = layout(extent, t.depth, self.depth_last)
         self.minor = self.stride - 1
         self.batch = mul(self.b, batch, self.free * self.depth // HALVES)
         rows, columns, depth = t.shape
@@ -116,10 +115,8 @@ class _Workgroup:
         pointers = [ctx.pointers[value] for value in self.eqn.inputs[: left + right]]  # type: ignore[index]
         self.left = _Factor(m, self.spread, A, pointers[:left], self.batch, self.row0, 0)
         self.right = _Factor(m, self.spread, B, pointers[left:], self.batch, self.column0, left * self.left.plane)
-        self.kind = m.sum(t.shape[0], t.shape[1])
-        self.sums = self._matrices()
-        # One half float has its own error: no need to keep the matrix unit's small.
-        self.parts = self._matrices() if max(left, right) > 1 else self.sums
+        self.kind, self.exact = m.sum(t.shape[0], t.shape[1]), max(left, right) > 1
+        self.sums = [[m.variable(self.kind) for _ in range(t.wide)] for _ in range(t.high)]
         self.subgroup = m.subgroup(t.down * t.across)
         self.row, self.column = self._own(self.subgroup)
 
@@ -134,9 +131,6 @@ class _Workgroup:
         row = add(b, mul(b, block, near), mod(b, nth, near))
         return batch, mul(b, assume(row, down), t.rows), mul(b, assume(div(b, nth, near), across), t.columns)
 
-    def _matrices(self) -> list[list[int]]:
-        return [[self.m.variable(self.kind) for _ in range(self.tile.wide)] for _ in range(self.tile.high)]
-
     def _own(self, subgroup: Index) -> tuple[Index, Index]:
         """Where a subgroup's part of the tile begins."""
         b, t = self.b, self.tile
@@ -147,8 +141,7 @@ class _Workgroup:
         b, m, depth = self.b, self.m, self.spread.depth
         for variable in itertools.chain(*self.sums):
             m.set(variable, m.zero(self.kind))
-        step, body = (DEPTH, self._accumulate) if self.parts is self.sums else (CHUNK, self._chunk)
-        b.loop(0, depth, step, self._fetched(0), body, bound=depth)
+        b.loop(0, depth, self.tile.depth, self._fetched(0), self._accumulate, bound=depth)
         for i in range(self.tile.high):
             b.barrier()
             self._stage(i)
@@ -160,19 +153,6 @@ class _Workgroup:
         self.cut = len(left)
         return [*left, *self.right.fetched(k0)]
 
-    def _chunk(self, k0: Ref, words: list[Ref]) -> list[Ref]:
-        """Sums that start at zero, then join the others by ordinary additions."""
-        b, m, depth = self.b, self.m, self.spread.depth
-        full = less(b, add(b, k0, CHUNK), depth + 1)
-        length = b.select(full, b.as_ref(CHUNK), b.op(Op.ISub, U32, b.as_ref(depth), k0))
-        for variable in itertools.chain(*self.parts):
-            m.set(variable, m.zero(self.kind))
-        inner = lambda k, words: self._accumulate(add(b, k0, k), words)  # noqa: E731
-        words = b.loop(0, length, DEPTH, words, inner, bound=CHUNK)
-        for variable, part in zip(itertools.chain(*self.sums), itertools.chain(*self.parts), strict=True):
-            m.set(variable, m.add(self.kind, m.get(self.kind, variable), m.get(self.kind, part)))
-        return words
-
     def _accumulate(self, k0: Index, words: list[Ref]) -> list[Ref]:
         """Lays down the tiles that were fetched, fetches the next, multiplies."""
         b = self.b
@@ -180,24 +160,35 @@ class _Workgroup:
         self.left.laid(words[: self.cut])
         self.right.laid(words[self.cut :])
         b.barrier()
-        fetched = self._fetched(following(b, k0, DEPTH, self.spread.depth))
+        fetched = self._fetched(following(b, k0, self.tile.depth, self.spread.depth))
         self._multiply()
         return fetched
 
     def _multiply(self) -> None:
-        """Multiplies what lies in workgroup memory."""
+        """Multiplies what lies in workgroup memory, column by column of this subgroup's matrices."""
         m, t, (left, right) = self.m, self.tile, self.spread.parts
-        sums = [[m.get(self.kind, variable) for variable in row] for row in self.parts]
+        steps = range(0, t.depth, t.shape[2])
         # The small products first; that of two small parts is below float32's own rounding.
         passes = [(p, q) for p in range(left) for q in range(right) if p + q < 2][::-1]
-        for k in range(0, DEPTH, t.shape[2]):
-            rows = [[self.left.matrix(p, self.row, i, k) for i in range(t.high)] for p in range(left)]
-            columns = [[self.right.matrix(q, self.column, j, k) for j in range(t.wide)] for q in range(right)]
-            for (p, q), j, i in itertools.product(passes, range(t.wide), range(t.high)):
-                sums[i][j] = m.multiply_add(self.kind, rows[p][i], columns[q][j], sums[i][j])
-        for variables, row in zip(self.parts, sums, strict=True):
-            for variable, total in zip(variables, row, strict=True):
-                m.set(variable, total)
+        rows = {
+            (p, k): [self.left.matrix(p, self.row, i, k) for i in range(t.high)] for p in range(left) for k in steps
+        }
+        for j, variables in enumerate(zip(*self.sums, strict=True)):
+            column = {(q, k): self.right.matrix(q, self.column, j, k) for q in range(right) for k in steps}
+            totals = [self._begun(variable) for variable in variables]
+            for (p, q), k, i in itertools.product(passes, steps, range(t.high)):
+                totals[i] = m.multiply_add(self.kind, rows[p, k][i], column[q, k], totals[i])
+            for variable, total in zip(variables, totals, strict=True):
+                self._joined(variable, total)
+
+    def _begun(self, variable: int) -> int:
+        """The matrix unit cuts sums where it should round: those of float32's accuracy begin anew in each tile."""
+        return self.m.zero(self.kind) if self.exact else self.m.get(self.kind, variable)
+
+    def _joined(self, variable: int, total: int) -> None:
+        """... and join the others by an ordinary addition. One half float has an error of its own."""
+        so_far = self.m.get(self.kind, variable)
+        self.m.set(variable, self.m.add(self.kind, so_far, total) if self.exact else total)
 
     def _stage(self, i: int) -> None:
         """Puts one row of each subgroup's matrices into workgroup memory."""
