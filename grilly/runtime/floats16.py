@@ -2,18 +2,21 @@
 
 Every operation on them is a float32 operation, rounded: for + - * / and roots that is the rounding IEEE asks for, and
 it is what XLA does on the CPU. The bits are moved by integer instructions, so that no device needs 16-bit floats, and
-none rounds differently.
+none rounds differently. Conversions that lose nothing are the hardware's where it keeps denormal numbers; it may not
+round, since drivers take the way to float16 and back for none.
 
 References:
     S. A. Figueroa, "When is double rounding innocuous?" (1995).
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 from jax import numpy as jnp
 
-from .spirv import Op
+from .spirv import Module, Op
+from .target import Target
 
 F16, BF16 = np.dtype(np.float16), np.dtype(jnp.bfloat16)
 F32, U16, U32, BOOL = (np.dtype(t) for t in (np.float32, np.uint16, np.uint32, np.bool_))
@@ -26,9 +29,13 @@ REBIAS = 112  # between the exponents of float16 and float32
 class Instructions(Protocol):
     """The part of a Builder that is needed here."""
 
+    module: Module
+    target: Target
+
     def op(self, op: Op, dtype: np.dtype, *operands: Any) -> Any: ...
     def const(self, value: Any) -> Any: ...
     def select(self, condition: Any, yes: Any, no: Any) -> Any: ...
+    def once(self, key: tuple, dtype: np.dtype, write: Callable[[], int]) -> Any: ...
 
 
 def rounded(b: Instructions, x: Any, dtype: np.dtype) -> Any:
@@ -55,6 +62,10 @@ def _multiple(b: Instructions, size: Any) -> Any:
 
 def decoded(b: Instructions, stored: Any, dtype: np.dtype) -> Any:
     """The float32 number of 16 bits."""
+    if _is_native(b, dtype):
+        kind = b.module.half()
+        half = b.once(("half", stored.id), F16, lambda: b.module.emit(Op.Bitcast, kind, stored.id))
+        return b.op(Op.FConvert, F32, half)
     wide = b.op(Op.UConvert, U32, stored)
     if dtype == BF16:
         return b.op(Op.Bitcast, F32, _left(b, wide, 16))
@@ -69,6 +80,10 @@ def decoded(b: Instructions, stored: Any, dtype: np.dtype) -> Any:
 
 def encoded(b: Instructions, x: Any, dtype: np.dtype) -> Any:
     """The 16 bits of a float32 number that is one of a short dtype."""
+    if _is_native(b, dtype):
+        kind = b.module.half()
+        half = b.once(("half", x.id), F16, lambda: b.module.emit(Op.FConvert, kind, x.id))
+        return b.op(Op.Bitcast, U16, half)
     bits = b.op(Op.Bitcast, U32, x)
     if dtype == BF16:
         short = b.select(_is_nan(b, x), _const(b, 0x7FC0), _right(b, bits, 16))
@@ -82,6 +97,10 @@ def encoded(b: Instructions, x: Any, dtype: np.dtype) -> Any:
     short = b.select(_below(b, size, TOO_LARGE), short, _const(b, 0x7C00))
     short = b.select(_is_nan(b, x), _const(b, 0x7E00), short)
     return b.op(Op.UConvert, U16, _or(b, sign, short))
+
+
+def _is_native(b: Instructions, dtype: np.dtype) -> bool:
+    return b.target.float16 and dtype == F16
 
 
 def _is_nan(b: Instructions, x: Any) -> Any:

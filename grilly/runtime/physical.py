@@ -211,7 +211,7 @@ class PhysicalDevice:
             bindings=min(PUSHED, limits.maxPerStageDescriptorStorageBuffers) if self.binds else 0,
             int64="shaderInt64" in self.features,
             float64="shaderFloat64" in self.features,
-            float16={"shaderFloat16", "storageBuffer16BitAccess"} <= self.features,
+            float16="shaderFloat16" in self.features and bool(self._structs[2].shaderDenormPreserveFloat16),
             bits8={"shaderInt8", "storageBuffer8BitAccess"} <= self.features,
             strict_floats=bool(self._structs[2].shaderSignedZeroInfNanPreserveFloat32),
             forgets_zeros=llvmpipe,

@@ -51,6 +51,7 @@ class Op(IntEnum):
     CopyObject = 83
     ConvertFToU = 109
     ConvertFToS = 110
+    FConvert = 115
     ConvertSToF = 111
     ConvertUToF = 112
     UConvert = 113
@@ -155,6 +156,7 @@ ADDRESSES = "PhysicalStorageBufferAddresses"
 STRICT = "SignedZeroInfNanPreserve"  # no driver may take NaN, infinity or the sign of a zero for what never occurs
 CAPABILITY = {
     STRICT: 4466,
+    "DenormPreserve": 4464,
     "Shader": 1,
     "Float16": 9,
     "Float64": 10,
@@ -168,6 +170,8 @@ CAPABILITY = {
     ADDRESSES: 5347,
     "CooperativeMatrixKHR": 6022,
 }
+# The execution modes that go with a capability: number, and the width of the floats that it is for.
+MODES = {STRICT: (4461, 32), "DenormPreserve": (4459, 16)}
 # What a scalar type needs before it may be declared.
 NEEDS = {
     np.dtype(np.int16): ("Int16", "StorageBuffer16BitAccess"),
@@ -236,6 +240,12 @@ class Module:
         if dtype.kind in "fV":
             return self.declared(Op.TypeFloat, max(32, dtype.itemsize * 8))
         return self.declared(Op.TypeInt, dtype.itemsize * 8, int(dtype.kind == "i"))
+
+    def half(self) -> int:
+        """The type of float16 as the hardware has it, denormal numbers included."""
+        for capability in ("Float16", "DenormPreserve"):
+            self.capabilities.setdefault(capability)
+        return self.declared(Op.TypeFloat, 16)
 
     def vector(self, dtype: np.dtype, width: int) -> int:
         return self.declared(Op.TypeVector, self.type(dtype), width)
@@ -327,8 +337,7 @@ class Module:
         head += words(Op.MemoryModel, PHYSICAL_64 if ADDRESSES in self.capabilities else LOGICAL, self.memory_model)
         head += words(Op.EntryPoint, 5, main, *text("main"), *self.interface)
         head += words(Op.ExecutionMode, main, 17, local_size, 1, 1)
-        if STRICT in self.capabilities:
-            head += words(Op.ExecutionMode, main, 4461, 32)  # SignedZeroInfNanPreserve, of float32
+        head += [w for name in self.capabilities if name in MODES for w in words(Op.ExecutionMode, main, *MODES[name])]
         label, code = self.code[:2], self.code[2:]
         body = [*words(Op.Function, void, main, 0, function), *label, *self.variables, *code, *words(Op.FunctionEnd)]
         stream = [MAGIC, VERSION, 0, self.ids + 1, 0, *head, *self.decorations, *self.globals, *body]

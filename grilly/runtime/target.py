@@ -19,7 +19,7 @@ class Target:
     bindings: int = 0  # storage buffers that a kernel may bind; 0 where kernels take their buffers' addresses
     int64: bool = True
     float64: bool = False
-    float16: bool = False
+    float16: bool = False  # denormal numbers of float16 are kept
     bits8: bool = True  # 8-bit integers in storage and arithmetic
     strict_floats: bool = True  # NaN, infinities and the signs of zeros can be asked for
     forgets_zeros: bool = True  # lavapipe: where it sees a constant 0, it loses NaN and the signs of zeros
