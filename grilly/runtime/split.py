@@ -8,10 +8,11 @@ import math
 from collections.abc import Sequence
 
 from .ir import Atom, Equation
+from .kernels.reduction import layout
 from .rewrite import Editor
 
 LARGE = 1 << 16  # elements below which one round is enough
-BUSY = 512  # results that keep a device busy
+BUSY = 512  # workgroups that keep a device busy
 PART = 256  # elements that a part has at least
 
 
@@ -19,9 +20,10 @@ def split(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
     """The reduction of parts, and that of their results; None where that is not worth a second kernel."""
     operand, result = editor.now(eqn.inputs[0]), eqn.outputs[0]
     axes = sorted(int(axis) for axis in eqn.params["axes"])
-    if operand.size < LARGE or result.size * 2 > BUSY:
+    groups = -(-max(result.size, 1) // layout(operand.shape, axes).outputs)
+    if operand.size < LARGE or groups * 2 > BUSY:
         return None
-    most = min(BUSY // max(result.size, 1), operand.size // max(result.size, 1) // PART)
+    most = min(BUSY // groups, operand.size // max(result.size, 1) // PART)
     parts, run = max(((_parts(operand.shape, run, most), run) for run in _runs(axes)), key=lambda found: found[0])
     if parts < 2:
         return None

@@ -156,6 +156,12 @@ PROGRAMS = {
     # Reductions
     "sum_all": Program(jnp.sum, ((50, 70),), 1, 1e-6, low=0.0),
     "sum_rows": Program(lambda x: x.sum(1), ((50, 70),), 1, 1e-6),
+    "long_rows": Program(
+        lambda x: (x.max(1), jnp.abs(x).sum(1), (x.T * 2).T.sum((1,)), x.reshape(3, 8, 150).max((1, 2))),
+        ((3, 1200),),
+        1,
+        1e-6,
+    ),
     "sum_columns": Program(lambda x: x.sum(0), ((50, 70),), 1, 1e-6),
     "sum_middle": Program(lambda x: (x.sum((0, 2)), x.max((0, 2))), ((5, 7, 6),), 1, 1e-6),
     "max_min": Program(lambda x: (x.max(1), x.min(1)), ((5, 7),)),

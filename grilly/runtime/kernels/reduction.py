@@ -4,7 +4,7 @@ The order of the additions depends on shapes alone, so that results are the same
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from .pull import Pull
 from .task import WORKGROUP, Context, Task
 
 SUM = {"f": Op.FAdd, "i": Op.IAdd, "u": Op.IAdd, "b": Op.LogicalOr}
+WIDE = 4  # neighbours that one load brings
 PRODUCT = {"f": Op.FMul, "i": Op.IMul, "u": Op.IMul, "b": Op.LogicalAnd}
 
 
@@ -71,10 +72,11 @@ class Layout:
         return self.outputs if self.inner else 1
 
 
-def layout(operand: Value, axes: tuple[int, ...]) -> Layout:
-    kept = [extent for axis, extent in enumerate(operand.shape) if axis not in axes]
-    results, folded = math.prod(kept), math.prod(operand.shape[axis] for axis in axes)
-    inner = bool(kept) and (len(operand.shape) - 1) not in axes
+def layout(shape: Sequence[int], axes: Sequence[int]) -> Layout:
+    """For an operand of a shape, folded over some of its axes."""
+    kept = [extent for axis, extent in enumerate(shape) if axis not in axes]
+    results, folded = math.prod(kept), math.prod(shape[axis] for axis in axes)
+    inner = bool(kept) and (len(shape) - 1) not in axes
     most = max(_power_of_two(results), 1)
     outputs = min(most, 32 if inner else WORKGROUP // _power_of_two(folded))
     return Layout(outputs, WORKGROUP // outputs, inner)
@@ -87,7 +89,7 @@ def _power_of_two(n: int) -> int:
 
 def groups(task: Task) -> int:
     operand, axes = _operand(task.anchors[0])
-    return -(-max(1, math.prod(task.domain)) // layout(operand, axes).outputs)
+    return -(-max(1, math.prod(task.domain)) // layout(operand.shape, axes).outputs)
 
 
 def _operand(eqn: Equation) -> tuple[Value, tuple[int, ...]]:
@@ -100,7 +102,7 @@ def emit(ctx: Context, task: Task, group: Index) -> None:
     """Writes the reductions of one operand shape over the same axes, and what is elementwise in their results."""
     b = ctx.b
     operand, axes = _operand(task.anchors[0])
-    spread = layout(operand, axes)
+    spread = layout(operand.shape, axes)
     results = math.prod(task.domain)
     if spread.inner:
         nth, share = mod(b, b.local, spread.outputs), div(b, b.local, spread.outputs)
@@ -146,17 +148,29 @@ def _folded(
     start = [b.const(neutral(eqn.primitive, eqn.inputs[0].dtype)) for eqn in task.anchors]
     pull = ctx.pull(task)
 
-    def body(index: Index, so_far: list[Ref]) -> list[Ref]:
+    def element(index: Index) -> list[Ref]:
         kept = iter(Place(b, task.domain, linear=assume(result, math.prod(task.domain))).coordinates())
         within = Place(b, extents, linear=index)
         coordinates = [within[axes.index(axis)] if axis in axes else next(kept) for axis in range(len(operand.shape))]
         place = Place(b, operand.shape, coordinates=coordinates)
-        return [
-            COMBINE[eqn.primitive](b, old, pull.at(eqn.inputs[0], place))
-            for eqn, old in zip(task.anchors, so_far, strict=True)
-        ]
+        return [pull.at(eqn.inputs[0], place) for eqn in task.anchors]
 
+    def combined(x: list[Ref], y: list[Ref]) -> list[Ref]:
+        return [COMBINE[eqn.primitive](b, *pair) for eqn, *pair in zip(task.anchors, x, y, strict=True)]
+
+    def body(index: Index, so_far: list[Ref]) -> list[Ref]:
+        first = mul(b, index, wide)
+        b.lanes = wide
+        found = [element(add(b, first, lane)) for lane in range(wide)]
+        b.lanes = 1
+        while len(found) > 1:
+            found = [combined(x, y) for x, y in zip(found[::2], found[1::2], strict=True)]
+        return combined(so_far, found[0])
+
+    # Along the last axis, an invocation takes neighbours where there are enough.
+    wide = WIDE if not spread.inner and extents and extents[-1] % WIDE == 0 and count >= WIDE * WORKGROUP else 1
     # Invocations beyond the last result fold nothing.
+    count //= wide
     end = count if isinstance(inside, bool) else b.select(inside, b.as_ref(count), b.as_ref(0))
     return b.loop(share, end, spread.sharing, start, body, bound=max(count, 1))
 
