@@ -44,7 +44,9 @@ def measure(rows: int, columns: int, depth: int) -> None:
         print(f"  {title:32s} {times.pipelined:8.4f} ms {operations / times.pipelined / 1e9:7.1f} TFLOP/s", end="")
         print(f"  error {error(run(*placed), function, x, w):.1e}", end="")
         theirs = peer("torch", "matmul", rows, columns, depth, is_tf32)
-        print(f"  cuBLAS {theirs.pipelined:8.4f} ms, {theirs.pipelined / times.pipelined:5.2f}x ours" if theirs else "")
+        if theirs:
+            share = theirs.pipelined / times.pipelined
+            print(f"  cuBLAS {theirs.pipelined:8.4f} ms, {share:5.2f}x ours, error {theirs.error:.1e}")
         with grilly.profile():
             for _ in range(PROFILED):
                 run(*placed)

@@ -18,6 +18,7 @@ class Times(NamedTuple):
     waited: float  # the median, waiting for each call
     pipelined: float  # the mean of many calls with one wait
     mib: float = 0.0  # the peak of device memory, where it was asked
+    error: float = 0.0  # against float64, relative, where it was asked
 
 
 def timed(call: Callable[[], object], wait: Callable[[object], object]) -> Times:

@@ -221,7 +221,10 @@ def torch_matmul(rows: int, columns: int, depth: int, tf32: int):
 
     torch.backends.cuda.matmul.allow_tf32 = bool(tf32)
     x, w = torch.randn(rows, depth, device="cuda"), torch.randn(depth, columns, device="cuda")
-    return timed(lambda: x @ w, lambda _: torch.cuda.synchronize())
+    times = timed(lambda: x @ w, lambda _: torch.cuda.synchronize())
+    exact = x[:64].double() @ w.double()
+    off = (x @ w)[:64].double() - exact
+    return times._replace(error=float((off.square().mean() / exact.square().mean()).sqrt()))
 
 
 WORKS: dict[str, Callable] = {
