@@ -40,7 +40,7 @@ def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Targe
     table = not target.bindings and len(values) * 8 > target.push_constant_bytes
     stored_to = {*written, *(v for task in kernel.tasks for v in scan.rewritten(task))}
     coherent, stores = [v in passed_on for v in values], [v in stored_to for v in values]
-    b = Builder(avals, WORKGROUP, coherent, stores, table, target)
+    b = Builder(avals, _invocations(kernel), coherent, stores, table, target)
     ctx = Context(b, graph, target, {value: k for k, value in enumerate(values)})
     counts = [GROUPS[section[0].kind](section[0]) if len(section) == 1 else 1 for section in kernel.sections]
     grid = _grid(sum(counts), target)
@@ -54,6 +54,12 @@ def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Targe
     name = "+".join(task.label for task in kernel.tasks)
     bindings = _bindings(name, avals, stores, target) if target.bindings else ()
     return Emitted(Shader(name, b.assembled(), table, bindings), values, grid)
+
+
+def _invocations(kernel: Kernel) -> int:
+    """In each workgroup."""
+    task = kernel.tasks[0]
+    return tensor.invocations(task) if task.kind == "tensor" else WORKGROUP
 
 
 def _bindings(name: str, avals: Sequence[Aval], stores: Sequence[bool], target: Target) -> tuple[Binding, ...]:

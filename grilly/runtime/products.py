@@ -19,16 +19,15 @@ from .floats16 import F16, F32
 from .ir import Atom, Aval, Equation, Graph, Literal, Value
 from .kernels.operand import Axes, product
 from .kernels.pull import RULES
-from .kernels.spread import Spread, Tile, suits, tiles, whole
+from .kernels.spread import Spread, Tile, is_coarse, suits, tiles, whole
 from .parts import in_parts
 from .rewrite import Editor, common, live
 from .split import split
 from .target import Target
 from .zero_one import zero_one
 
-BUSY = 100  # tiles that keep a device busy
+BUSY = 25600  # invocations that keep a device busy
 VIEWS = {"reshape", "squeeze", "expand_dims", "transpose"}  # that show every element once
-COARSE = ("HIGH", "TF32_TF32_F32", "BF16_BF16_F32", "F16_F16_F32")  # precisions that one part has
 
 
 def products(graph: Graph, target: Target) -> Graph:
@@ -56,7 +55,7 @@ class _Operand:
 
 def _on_matrices(editor: Editor, eqn: Equation, target: Target, binary: set[Value]) -> Value:
     p = product(eqn)
-    most = 1 if _is_coarse(eqn.params.get("precision")) else 2
+    most = 1 if is_coarse(eqn) else 2
     left, right = (
         _split(editor, eqn, operand, axes, None if operand in binary else most)
         for operand, axes in zip(eqn.inputs, (p.lhs_axes, p.rhs_axes), strict=True)
@@ -76,18 +75,12 @@ def _on_matrices(editor: Editor, eqn: Equation, target: Target, binary: set[Valu
     return editor.made("matrix_product", inputs, eqn.outputs[0].aval, eqn, spread=spread, **order)
 
 
-def _is_coarse(precision: object) -> bool:
-    """Whether the user asked for no more than one half float's accuracy."""
-    asked = precision if isinstance(precision, tuple) else (precision,)
-    return all(getattr(each, "name", None) in COARSE for each in asked)
-
-
 def _tile(
     target: Target, sizes: tuple[int, int, int, int], parts: tuple[int, int], depth_last: tuple[bool, bool]
 ) -> Tile:
     """The largest tile that workgroup memory holds and of which there are enough."""
     choices = [tile for tile in tiles(target, parts) if tile.words(parts, depth_last) * 16 <= target.shared_bytes]
-    return next((tile for tile in choices if tile.count(sizes) >= BUSY), choices[-1])
+    return next((tile for tile in choices if tile.count(sizes) * tile.invocations >= BUSY), choices[-1])
 
 
 def _split(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, parts: int | None) -> _Operand:
@@ -97,7 +90,7 @@ def _split(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, parts: int 
     matrix = _matrix(editor, eqn, now, axes, depth_last)
     if parts is None:
         return _Operand([_half(editor, eqn, _filled(editor, eqn, matrix, depth_last))], None, depth_last)
-    scale = editor.make("half_scale", [size := _largest(editor, eqn, now, matrix, depth_last)], size.shape, eqn)
+    scale = editor.make("half_scale", [size := _largest(editor, eqn, now, axes)], size.shape, eqn)
     wide: Atom = scale
     if scale.shape:
         kept = (0, 1) if depth_last else (0, 2)
@@ -142,16 +135,25 @@ def _half(editor: Editor, eqn: Equation, value: Value) -> Value:
     return editor.made("convert_element_type", [value], Aval(value.shape, F16), eqn, new_dtype=F16)
 
 
-def _largest(editor: Editor, eqn: Equation, operand: Atom, matrix: Value, depth_last: bool) -> Value:
+def _largest(editor: Editor, eqn: Equation, operand: Atom, axes: Axes) -> Value:
     """The largest size in each row; of what shows an element many times, the largest of all."""
-    base, axes = _behind(editor, operand), [2 if depth_last else 1]
+    base, folded = _behind(editor, operand), sorted(axes[2])
     if base is not None:
-        matrix, axes = base, list(range(len(base.shape)))
-    size = editor.make("abs", [matrix], matrix.shape, eqn)
-    kept = [extent for axis, extent in enumerate(matrix.shape) if axis not in axes]
-    folded = editor.make("reduce_max", [size], kept, eqn, axes=tuple(axes))
+        operand, folded = base, list(range(len(base.shape)))
+    size = editor.make("abs", [operand], operand.shape, eqn)
+    left = [axis for axis in range(len(operand.shape)) if axis not in folded]
+    shape = [operand.shape[axis] for axis in left]
+    found = editor.make("reduce_max", [size], shape, eqn, axes=tuple(folded))
     rounds = split(editor, editor.equations[-1])
-    return folded if rounds is None else rounds[0]  # type: ignore[return-value]
+    found = found if rounds is None else rounds[0]
+    if base is not None:
+        return found  # type: ignore[return-value]
+    kept = [*axes[0], *axes[1]]
+    if kept != left:
+        order = tuple(left.index(axis) for axis in kept)
+        found = editor.make("transpose", [found], [shape[k] for k in order], eqn, permutation=order)
+    sizes = [math.prod(operand.shape[axis] for axis in group) for group in axes[:2]]
+    return editor.make("reshape", [found], sizes, eqn)
 
 
 def _behind(editor: Editor, operand: Atom) -> Value | None:

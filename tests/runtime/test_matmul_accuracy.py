@@ -9,6 +9,7 @@ from jax import lax
 from jax import numpy as jnp
 
 import grilly
+from grilly.runtime.disassembly import listing
 from grilly.runtime.ir import Aval
 from grilly.runtime.kernels import spread
 from grilly.runtime.lower import lower
@@ -163,8 +164,15 @@ def test_an_operand_is_two_half_floats_and_spikes_are_one():
 
 
 def test_a_shallow_product_needs_the_bit_that_two_half_floats_lack():
+    coarse = lambda x, w: jnp.matmul(x, w, precision=lax.Precision.HIGH)  # noqa: E731
     assert parts_of(jnp.matmul, (64, 127), (127, 64)) == []
-    assert parts_of(jnp.matmul, (64, 128), (128, 64)) == [(2, 2)]
+    assert parts_of(coarse, (64, 127), (127, 64)) == [(1, 1)]
+
+
+def test_the_hardware_converts_half_floats_where_it_keeps_denormal_ones():
+    for target in (Target(), Target(float16=True)):
+        (dispatch,) = compiled(lambda x: x.astype(np.float16), (8,), target=target).plan.dispatches
+        assert any("FConvert" in line for line in listing(dispatch.shader.spirv)) is target.float16
 
 
 @pytest.mark.parametrize("precision", [lax.Precision.HIGH, "tensorfloat32", lax.DotAlgorithmPreset.TF32_TF32_F32])

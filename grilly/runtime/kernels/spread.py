@@ -7,12 +7,13 @@ from ..cooperative import HALVES
 from ..ir import Equation
 from ..target import Target
 from .operand import Product, product, tiled
-from .task import WORKGROUP
 
-DEPTH = 32  # of an ordinary tile
+DEPTH = 32  # of the operands' tiles
 LARGE = 1 << 28  # multiplications from which on splitting the operands pays
-DEEP = 128  # from here on float32's own roundings cost more than the 24th bit, which two half floats lack
+FEW = 32  # rows, columns and depth that fill no tile
+DEEP = 128  # from here on float32's own roundings cost more than its 24th bit, which two half floats lack
 LEAST = 1 << 15  # bytes of workgroup memory that the smallest tile fits into
+COARSE = ("HIGH", "TF32_TF32_F32", "BF16_BF16_F32", "F16_F16_F32")  # precisions that one part has
 SMALLEST = 64  # rows, and columns, of the smallest tile
 
 
@@ -25,7 +26,7 @@ class Tile:
     across: int
     high: int
     wide: int
-    depth: int = DEPTH  # of the operands that pass through workgroup memory at once
+    invocations: int  # of all subgroups
 
     @property
     def rows(self) -> int:
@@ -42,13 +43,12 @@ class Tile:
     def words(self, parts: tuple[int, int], depth_last: tuple[bool, bool]) -> int:
         """Words of workgroup memory that the operands' tiles take."""
         extents = (self.rows, self.columns)
-        found = (layout(e, self.depth, last)[2] for e, last in zip(extents, depth_last, strict=True))
-        return sum(n * words for n, words in zip(parts, found, strict=True))
+        return sum(n * layout(e, last)[2] for n, e, last in zip(parts, extents, depth_last, strict=True))
 
 
-def layout(extent: int, depth: int, depth_last: bool) -> tuple[int, int, int]:
+def layout(extent: int, depth_last: bool) -> tuple[int, int, int]:
     """Of an operand's tile: rows as they lie in memory, words from one to the next, and words in all."""
-    major, minor = (extent, depth) if depth_last else (depth, extent)
+    major, minor = (extent, DEPTH) if depth_last else (DEPTH, extent)
     stride = minor // HALVES + 1  # a word of padding keeps rows out of each other's memory banks
     return major, stride, major * stride
 
@@ -85,8 +85,16 @@ def suits(eqn: Equation, target: Target) -> bool:
     """Whether a `dot_general` is worth splitting its operands for."""
     batch, rows, columns, depth = product(eqn).sizes
     floats = all(value.dtype == F32 for value in (*eqn.inputs, *eqn.outputs))
-    large = min(rows, columns) >= 32 and depth >= DEEP and batch * rows * columns * depth >= LARGE
-    return target.matrix is not None and target.shared_bytes >= LEAST and floats and large
+    large = min(rows, columns) >= FEW and batch * rows * columns * depth >= LARGE
+    deep = depth >= (FEW if is_coarse(eqn) else DEEP)
+    return target.matrix is not None and target.shared_bytes >= LEAST and floats and large and deep
+
+
+def is_coarse(eqn: Equation) -> bool:
+    """Whether the user asked for no more than one half float's accuracy."""
+    precision = eqn.params.get("precision")
+    asked = precision if isinstance(precision, tuple) else (precision,)
+    return all(getattr(each, "name", None) in COARSE for each in asked)
 
 
 def count(sizes: tuple[int, int, int, int]) -> int:
@@ -95,15 +103,17 @@ def count(sizes: tuple[int, int, int, int]) -> int:
 
 
 def tiles(target: Target, parts: tuple[int, int]) -> list[Tile]:
-    """The tiles there are to choose from, the largest first."""
+    """The tiles there are to choose from, the largest first. The more parts, the more registers an element takes."""
+    large = {2: _tile(target, 128, 128, 128), 3: _tile(target, 128, 128, 64), 4: _tile(target, 256, 128, 128)}
+    return [large[sum(parts)], _tile(target, 256, SMALLEST, SMALLEST)]
+
+
+def _tile(target: Target, invocations: int, rows: int, columns: int) -> Tile:
+    """A tile whose subgroups have about as many rows as columns."""
     assert target.matrix is not None
-    rows, columns, _ = target.matrix
-    subgroups = WORKGROUP // target.subgroup_size
-    down = 1 << (subgroups.bit_length() - 1) // 2
+    high, wide, _ = target.matrix
+    subgroups = invocations // target.subgroup_size
+    down = 1 << subgroups.bit_length() // 2
     across = subgroups // down
-    # Where chunks are added up, registers hold two sums for each element.
-    sides = [(128, 256)] if max(parts) == 1 else []
-    return [
-        Tile(target.matrix, down, across, max(1, high // (down * rows)), max(1, wide // (across * columns)))
-        for high, wide in (*sides, (128, 128), (SMALLEST, SMALLEST))
-    ]
+    share = max(1, rows // (down * high)), max(1, columns // (across * wide))
+    return Tile(target.matrix, down, across, *share, invocations)

@@ -9,7 +9,7 @@ from ..ir import Equation, Graph, Value
 from ..target import Target
 from .pull import Pull, buffer
 
-WORKGROUP = 256  # invocations in every workgroup
+WORKGROUP = 256  # invocations in a workgroup, but for products on cooperative matrices
 SMALL = 4096  # a task of at most this many elements is a stage of a kernel of one workgroup
 
 

@@ -15,16 +15,22 @@ from ..indexing import Place, add, assume, div, following, less, mod, mul, safe,
 from ..ir import Atom
 from ..spirv import Op
 from .results import store_neighbours
-from .spread import Spread, layout, whole
-from .task import WORKGROUP, Context, Task
+from .spread import DEPTH, Spread, layout, whole
+from .task import Context, Task
 
 NEAR = 8  # rows of tiles that run side by side, so that they find each other's operands in the cache
 FLOATS = 4  # in a word of workgroup memory
+BANKS = 8  # words that can be stored at once, one in each
 
 
 def groups(task: Task) -> int:
     spread: Spread = task.anchors[0].params["spread"]
     return spread.tile.count(spread.product.sizes)
+
+
+def invocations(task: Task) -> int:
+    """In each workgroup: such a product has a kernel to itself."""
+    return task.anchors[0].params["spread"].tile.invocations
 
 
 def emit(ctx: Context, task: Task, group: Index) -> None:
@@ -44,7 +50,7 @@ class _Factor:
         extent = (t.rows, t.columns)[use]
         free = spread.product.sizes[1 + use]
         self.free, self.depth = free if self.depth_last else whole(free), spread.depth
-        self.major, self.stride, self.plane = layout(extent, t.depth, self.depth_last)
+        self.major, self.stride, self.plane = layout(extent, self.depth_last)
         self.minor = self.stride - 1
         self.batch = mul(self.b, batch, self.free * self.depth // HALVES)
         rows, columns, depth = t.shape
@@ -54,12 +60,21 @@ class _Factor:
     def _places(self) -> list[tuple[Index, Index, Ref | bool]]:
         """This invocation's share of a tile's words: the row, the word in it, and whether there is one."""
         b, count, found = self.b, self.major * self.minor, []
-        for n in range(-(-count // WORKGROUP)):
-            nth = add(b, b.local, n * WORKGROUP)
+        for n in range(-(-count // b.local_size)):
+            nth = add(b, b.local, n * b.local_size)
             exists = less(b, nth, count)
             nth = assume(nth, count)
-            found.append((div(b, nth, self.minor), mod(b, nth, self.minor), exists))
+            found.append((self._apart(div(b, nth, self.minor)), mod(b, nth, self.minor), exists))
         return found
+
+    def _apart(self, major: Index) -> Index:
+        """Rows in an order in which eight neighbours store words of different memory banks."""
+        b, together = self.b, BANKS // self.minor  # short rows, each padded by a word
+        if together < 2 or BANKS % self.minor or self.major % BANKS:
+            return major
+        block, nth = div(b, major, BANKS), mod(b, major, BANKS)
+        row = add(b, mul(b, mod(b, nth, together), self.minor), div(b, nth, together))
+        return assume(add(b, mul(b, block, BANKS), row), self.major)
 
     def fetched(self, k0: Index) -> list[Ref]:
         """This invocation's words of the tile at depth `k0`; zeros beyond the edges."""
@@ -141,7 +156,7 @@ class _Workgroup:
         b, m, depth = self.b, self.m, self.spread.depth
         for variable in itertools.chain(*self.sums):
             m.set(variable, m.zero(self.kind))
-        b.loop(0, depth, self.tile.depth, self._fetched(0), self._accumulate, bound=depth)
+        b.loop(0, depth, DEPTH, self._fetched(0), self._accumulate, bound=depth)
         for i in range(self.tile.high):
             b.barrier()
             self._stage(i)
@@ -149,6 +164,7 @@ class _Workgroup:
             self._finish(i)
 
     def _fetched(self, k0: Index) -> list[Ref]:
+        k0 = assume(k0, (self.spread.depth - 1) // DEPTH * DEPTH + 1)
         left = self.left.fetched(k0)
         self.cut = len(left)
         return [*left, *self.right.fetched(k0)]
@@ -160,14 +176,14 @@ class _Workgroup:
         self.left.laid(words[: self.cut])
         self.right.laid(words[self.cut :])
         b.barrier()
-        fetched = self._fetched(following(b, k0, self.tile.depth, self.spread.depth))
+        fetched = self._fetched(following(b, k0, DEPTH, self.spread.depth))
         self._multiply()
         return fetched
 
     def _multiply(self) -> None:
         """Multiplies what lies in workgroup memory, column by column of this subgroup's matrices."""
         m, t, (left, right) = self.m, self.tile, self.spread.parts
-        steps = range(0, t.depth, t.shape[2])
+        steps = range(0, DEPTH, t.shape[2])
         # The small products first; that of two small parts is below float32's own rounding.
         passes = [(p, q) for p in range(left) for q in range(right) if p + q < 2][::-1]
         rows = {
@@ -211,7 +227,7 @@ class _Workgroup:
             store_neighbours(self.ctx, self.task, self.p, at, self.m.read(nth), self._unscaled)
             return []
 
-        b.loop(b.local, self.staging, WORKGROUP, [], body, bound=self.staging)
+        b.loop(b.local, self.staging, b.local_size, [], body, bound=self.staging)
 
     def _unscaled(self, row: Index, column: Index, total: Ref) -> Ref:
         """The sum divided by the scales of its row and column."""
