@@ -18,8 +18,8 @@ from .pull import Pull
 from .task import WORKGROUP, Context, Task
 
 SUM = {"f": Op.FAdd, "i": Op.IAdd, "u": Op.IAdd, "b": Op.LogicalOr}
-WIDE = 4  # neighbours that one load brings
 PRODUCT = {"f": Op.FMul, "i": Op.IMul, "u": Op.IMul, "b": Op.LogicalAnd}
+WIDE = 4  # neighbours that one load brings
 
 
 def _by_kind(ops: dict[str, Op]) -> Callable[[Builder, Ref, Ref], Ref]:
@@ -167,10 +167,10 @@ def _folded(
             found = [combined(x, y) for x, y in zip(found[::2], found[1::2], strict=True)]
         return combined(so_far, found[0])
 
-    # Along the last axis, an invocation takes neighbours where there are enough.
+    # Of long rows, an invocation folds neighbours at a time.
     wide = WIDE if not spread.inner and extents and extents[-1] % WIDE == 0 and count >= WIDE * WORKGROUP else 1
-    # Invocations beyond the last result fold nothing.
     count //= wide
+    # Invocations beyond the last result fold nothing.
     end = count if isinstance(inside, bool) else b.select(inside, b.as_ref(count), b.as_ref(0))
     return b.loop(share, end, spread.sharing, start, body, bound=max(count, 1))
 

@@ -198,7 +198,11 @@ class _Workgroup:
                 self._joined(variable, total)
 
     def _begun(self, variable: int) -> int:
-        """The matrix unit cuts sums where it should round: those of float32's accuracy begin anew in each tile."""
+        """What a matrix of sums begins with.
+
+        Each time the matrix unit adds, it cuts off what it should round, always towards zero: sums of float32's
+        accuracy begin anew in each tile, lest that add up.
+        """
         return self.m.zero(self.kind) if self.exact else self.m.get(self.kind, variable)
 
     def _joined(self, variable: int, total: int) -> None:
