@@ -78,8 +78,10 @@ def _on_matrices(editor: Editor, eqn: Equation, target: Target, binary: set[Valu
 def _tile(
     target: Target, sizes: tuple[int, int, int, int], parts: tuple[int, int], depth_last: tuple[bool, bool]
 ) -> Tile:
-    """The largest tile that workgroup memory holds and of which there are enough."""
-    choices = [tile for tile in tiles(target, parts) if tile.words(parts, depth_last) * 16 <= target.shared_bytes]
+    """The best tile that workgroup memory holds and of which there are enough."""
+    choices = [
+        tile for tile in tiles(target, parts, sizes) if tile.words(parts, depth_last) * 16 <= target.shared_bytes
+    ]
     return next((tile for tile in choices if tile.count(sizes) * tile.invocations >= BUSY), choices[-1])
 
 

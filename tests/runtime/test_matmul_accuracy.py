@@ -147,9 +147,13 @@ def labels(lowered):
     return [dispatch.label for dispatch in lowered.plan.dispatches]
 
 
-def parts_of(function, *shapes):
+def spreads_of(function, *shapes):
     graph = compiled(function, *shapes, target=TENSOR_GPU).graph
-    return [eqn.params["spread"].parts for eqn in graph.equations if eqn.primitive == "matrix_product"]
+    return [eqn.params["spread"] for eqn in graph.equations if eqn.primitive == "matrix_product"]
+
+
+def parts_of(function, *shapes):
+    return [spread.parts for spread in spreads_of(function, *shapes)]
 
 
 def test_an_operand_is_two_half_floats_and_spikes_are_one():
@@ -184,6 +188,20 @@ def test_one_half_float_has_the_accuracy_of_tf32(device):
     x, w = normal(M, K) * powers(-30, 30, M, 1), normal(K, N, seed=1)
     run = grilly.jit(lambda x, w: jnp.matmul(x, w, precision=lax.Precision.HIGH), device=device)
     assert errors(run(x, w), x, w).max() <= 2**-11
+
+
+@pytest.mark.parametrize(
+    ("rows", "depth", "columns", "tile"),
+    [
+        (8192, 512, 4096, (128, 128)),
+        (8192, 512, 64, (64, 64)),
+        (1024, 8192, 1024, (128, 128)),  # in parts: there are enough tiles then
+        (256, 512, 256, (64, 64)),
+    ],
+)
+def test_tiles_fit_the_result_and_are_enough_to_keep_a_device_busy(rows, depth, columns, tile):
+    (found,) = spreads_of(jnp.matmul, (rows, depth), (depth, columns))
+    assert (found.tile.rows, found.tile.columns) == tile
 
 
 @pytest.mark.parametrize("target", [GPU, TENSOR_GPU])

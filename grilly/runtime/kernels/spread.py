@@ -14,7 +14,7 @@ FEW = 32  # rows, columns and depth that fill no tile
 DEEP = 128  # from here on float32's own roundings cost more than its 24th bit, which two half floats lack
 LEAST = 1 << 15  # bytes of workgroup memory that the smallest tile fits into
 COARSE = ("HIGH", "TF32_TF32_F32", "BF16_BF16_F32", "F16_F16_F32")  # precisions that one part has
-SMALLEST = 64  # rows, and columns, of the smallest tile
+SMALLEST, LARGEST = 64, 128  # rows, and columns, of tiles
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,20 @@ def is_coarse(eqn: Equation) -> bool:
 
 
 def count(sizes: tuple[int, int, int, int]) -> int:
-    """How many of the smallest tiles a batch of products takes."""
-    return tiled(sizes, SMALLEST, SMALLEST)
+    """How many tiles a batch of products takes that is large enough for the best of them."""
+    return tiled(sizes, LARGEST, LARGEST)
 
 
-def tiles(target: Target, parts: tuple[int, int]) -> list[Tile]:
-    """The tiles there are to choose from, the largest first. The more parts, the more registers an element takes."""
-    large = {2: _tile(target, 128, 128, 128), 3: _tile(target, 128, 128, 64), 4: _tile(target, 256, 128, 128)}
-    return [large[sum(parts)], _tile(target, 256, SMALLEST, SMALLEST)]
+def tiles(target: Target, parts: tuple[int, int], sizes: tuple[int, int, int, int]) -> list[Tile]:
+    """The tiles for a product of such sizes, the best first. The more parts, the more registers an element takes."""
+    found = {
+        2: [_tile(target, 128, LARGEST, LARGEST)],
+        3: [_tile(target, 128, LARGEST, SMALLEST), _tile(target, 128, SMALLEST, LARGEST)],
+        4: [_tile(target, 256, LARGEST, LARGEST)],
+    }[sum(parts)]
+    _, rows, columns, _ = sizes
+    fitting = [tile for tile in found if tile.rows < rows + SMALLEST and tile.columns < columns + SMALLEST]
+    return [*fitting, _tile(target, 256, SMALLEST, SMALLEST)]
 
 
 def _tile(target: Target, invocations: int, rows: int, columns: int) -> Tile:
