@@ -6,6 +6,7 @@ A workgroup computes one tile of the result; few tiles would leave most of a GPU
 from collections.abc import Sequence
 from dataclasses import replace
 
+from .cooperative import HALVES
 from .floats16 import F32
 from .ir import Atom, Equation, Graph, Value
 from .kernels import matmul, spread
@@ -32,11 +33,12 @@ def in_parts(graph: Graph, target: Target) -> Graph:
 
 
 def _cut(eqn: Equation, target: Target) -> tuple[int, int] | None:
-    """Which of the contracted axes to cut, and into how many equal parts."""
+    """Which of the contracted axes to cut, and into how many equal parts; words of half floats stay whole."""
     sizes = product(eqn).sizes
     if eqn.outputs[0].dtype != F32 or not all(sizes):  # 16-bit floats are rounded once, in the end
         return None
-    if spread.suits(eqn, target):
+    words = spread.suits(eqn, target)
+    if words:
         most = min(BUSY // 4 // spread.count(sizes), sizes[3] // (SHORTEST * spread.DEPTH))
     else:
         most = min(BUSY // matmul.count(sizes), sizes[3] // (SHORTEST * matmul.tile(sizes).depth))
@@ -44,7 +46,7 @@ def _cut(eqn: Equation, target: Target) -> tuple[int, int] | None:
         (parts, -nth)
         for nth, extent in enumerate(product(eqn).depth)
         for parts in range(2, min(most, extent) + 1)
-        if extent % parts == 0
+        if extent % parts == 0 and not (words and extent % HALVES == 0 and extent // parts % HALVES)
     ]
     if not cuts:
         return None

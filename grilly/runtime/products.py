@@ -11,20 +11,22 @@ References:
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .floats16 import F16, F32
+from .floats16 import BOOL, F16, F32
+from .images import Album, Layout
 from .ir import Atom, Aval, Equation, Graph, Literal, Value
-from .kernels.operand import Axes, product
+from .kernels.operand import Axes
 from .kernels.pull import RULES
-from .kernels.spread import Spread, Tile, is_coarse, suits, tiles, whole
+from .kernels.spread import Spread, Tile, View, is_coarse, plain, suits, tiles, whole
 from .parts import in_parts
 from .rewrite import Editor, common, live
 from .split import split
 from .target import Target
-from .zero_one import zero_one
+from .zero_one import INVENTING, zero_one
 
 BUSY = 25600  # invocations that keep a device busy
 VIEWS = {"reshape", "squeeze", "expand_dims", "transpose"}  # that show every element once
@@ -35,10 +37,11 @@ def products(graph: Graph, target: Target) -> Graph:
     graph = in_parts(graph, target)
     if target.matrix is None:
         return graph
-    editor, binary = Editor(graph), zero_one(graph)
+    suited = dict.fromkeys(eqn for eqn in graph.equations if eqn.primitive == "dot_general" and suits(eqn, target))
+    editor, binary, album = Editor(graph), zero_one(graph), Album(graph, suited)
     for eqn in graph.equations:
-        if eqn.primitive == "dot_general" and suits(eqn, target):
-            editor.renamed[eqn.outputs[0]] = _on_matrices(editor, eqn, target, binary)
+        if eqn in suited:
+            editor.renamed[eqn.outputs[0]] = _on_matrices(editor, eqn, target, binary, album)
         else:
             editor.keep(eqn)
     return live(common(editor.done()))
@@ -46,32 +49,33 @@ def products(graph: Graph, target: Target) -> Graph:
 
 @dataclass(frozen=True)
 class _Operand:
-    """An operand in half floats: its parts, the scale of its rows, whether the depth is its last axis."""
+    """An operand in half floats: its parts, the scale of its rows, where the words lie."""
 
     parts: list[Value]
     scale: Value | None
-    depth_last: bool
+    view: View
 
 
-def _on_matrices(editor: Editor, eqn: Equation, target: Target, binary: set[Value]) -> Value:
-    p = product(eqn)
-    most = 1 if is_coarse(eqn) else 2
-    left, right = (
-        _split(editor, eqn, operand, axes, None if operand in binary else most)
-        for operand, axes in zip(eqn.inputs, (p.lhs_axes, p.rhs_axes), strict=True)
-    )
-    parts, last = (len(left.parts), len(right.parts)), (left.depth_last, right.depth_last)
-    scales = [side.scale for side in (left, right)]
+def _on_matrices(editor: Editor, eqn: Equation, target: Target, binary: set[Value], album: Album) -> Value:
+    read = album.read(eqn)
+    p, most = read.product, 1 if is_coarse(eqn) else 2
+    sides = []
+    for operand, axes, seen in zip(eqn.inputs, (p.lhs_axes, p.rhs_axes), read.seen, strict=True):
+        wanted = None if operand in binary else most
+        split = _split(editor, eqn, operand, axes, wanted) if seen is None else _laid_out(editor, eqn, *seen, wanted)
+        sides.append(split)
+    left, right = sides
+    parts, views = (len(left.parts), len(right.parts)), (left.view, right.view)
     spread = Spread(
         product=p,
         depth=whole(p.sizes[3]),
         parts=parts,
-        depth_last=last,
+        views=views,
         scaled=(left.scale is not None, right.scale is not None),
-        tile=_tile(target, p.sizes, parts, last),
+        tile=_tile(target, p.sizes, parts, (left.view.depth_last, right.view.depth_last)),
     )
-    inputs = (*left.parts, *right.parts, *(scale for scale in scales if scale is not None))
-    order = {"order": eqn.params["order"]} if "order" in eqn.params else {}
+    inputs = (*left.parts, *right.parts, *(side.scale for side in sides if side.scale is not None))
+    order = {} if read.order == tuple(sorted(read.order)) else {"order": read.order}
     return editor.made("matrix_product", inputs, eqn.outputs[0].aval, eqn, spread=spread, **order)
 
 
@@ -90,22 +94,30 @@ def _split(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, parts: int 
     now = editor.now(operand)
     depth_last = len(now.shape) - 1 in axes[2]
     matrix = _matrix(editor, eqn, now, axes, depth_last)
-    if parts is None:
-        return _Operand([_half(editor, eqn, _filled(editor, eqn, matrix, depth_last))], None, depth_last)
-    scale = editor.make("half_scale", [size := _largest(editor, eqn, now, axes)], size.shape, eqn)
-    wide: Atom = scale
-    if scale.shape:
+    scale = None if parts is None else _scale_of_rows(editor, eqn, now, axes)
+    shape = list(matrix.shape)  # zeros at the end of the depth, and of the last axis, up to matrix words
+    for axis in {2 if depth_last else 1, 2}:
+        shape[axis] = whole(shape[axis])
+    padding = [(0, new - old, 0) for new, old in zip(shape, matrix.shape, strict=True)]
+    if scale is not None:
         kept = (0, 1) if depth_last else (0, 2)
-        wide = editor.make(
-            "broadcast_in_dim", [scale], matrix.shape, eqn, shape=matrix.shape, broadcast_dimensions=kept
-        )
-    rest = _filled(editor, eqn, editor.make("mul", [matrix, wide], matrix.shape, eqn), depth_last)
-    found = []
-    for _ in range(parts):
-        found.append(_half(editor, eqn, rest))
-        rounded = editor.made("convert_element_type", [found[-1]], rest.aval, eqn, new_dtype=F32)
-        rest = editor.make("sub", [rest, rounded], rest.shape, eqn)
-    return _Operand(found, scale, depth_last)
+        matrix = _scaled(editor, eqn, matrix, scale, kept if scale.shape else ())
+    found = _halves(editor, eqn, _padded(editor, eqn, matrix, padding), parts)
+    return _Operand(found, scale, plain(shape, depth_last))
+
+
+def _laid_out(editor: Editor, eqn: Equation, layout: Layout, view: View, parts: int | None) -> _Operand:
+    """Images as so many half floats, all of one scale: whoever reads them sees each element many times."""
+    images, order, scale = editor.now(layout.images), layout.order, None
+    array: Atom = images
+    if parts is None:  # on its way, a byte holds what is 0 or 1
+        array = editor.made("convert_element_type", [images], Aval(images.shape, BOOL), eqn, new_dtype=BOOL)
+    turned = editor.make("transpose", [array], [images.shape[axis] for axis in order], eqn, permutation=order)
+    array = _padded(editor, eqn, turned, layout.padding)
+    if parts is not None:
+        scale = _scale(editor, eqn, _behind(editor, images) or images)
+        array = _scaled(editor, eqn, array, scale, ())
+    return _Operand(_halves(editor, eqn, array, parts), scale, view)
 
 
 def _matrix(editor: Editor, eqn: Equation, atom: Atom, axes: Axes, depth_last: bool) -> Value:
@@ -119,43 +131,62 @@ def _matrix(editor: Editor, eqn: Equation, atom: Atom, axes: Axes, depth_last: b
     return editor.make("reshape", [atom], [math.prod(next(sizes) for _ in group) for group in groups], eqn)
 
 
-def _filled(editor: Editor, eqn: Equation, matrix: Value, depth_last: bool) -> Value:
-    """Zeros at the end of the depth, and of the last axis, up to matrix words."""
-    shape = list(matrix.shape)
-    for axis in {2 if depth_last else 1, 2}:
-        shape[axis] = whole(shape[axis])
-    if tuple(shape) == matrix.shape:
-        return matrix
-    config = tuple((0, new - old, 0) for new, old in zip(shape, matrix.shape, strict=True))
-    value = Value(Aval(tuple(shape), matrix.dtype))
-    zero = Literal(np.zeros((), matrix.dtype))
-    editor.equations.append(Equation("pad", (matrix, zero), (value,), {"padding_config": config}, eqn.source))
-    return value
+def _scaled(editor: Editor, eqn: Equation, array: Value, scale: Value, axes: tuple[int, ...]) -> Value:
+    """The array times a scale that has these of its axes."""
+    shape = array.shape
+    wide = editor.make("broadcast_in_dim", [scale], shape, eqn, shape=shape, broadcast_dimensions=axes)
+    return editor.make("mul", [array, wide if axes else scale], shape, eqn)
 
 
-def _half(editor: Editor, eqn: Equation, value: Value) -> Value:
-    return editor.made("convert_element_type", [value], Aval(value.shape, F16), eqn, new_dtype=F16)
+def _halves(editor: Editor, eqn: Equation, rest: Value, parts: int | None) -> list[Value]:
+    """An array as half floats, each the rounded rest of those before."""
+    found = []
+    for _ in range(parts or 1):
+        found.append(editor.made("convert_element_type", [rest], Aval(rest.shape, F16), eqn, new_dtype=F16))
+        rounded = editor.made("convert_element_type", [found[-1]], rest.aval, eqn, new_dtype=F32)
+        rest = editor.make("sub", [rest, rounded], rest.shape, eqn)
+    return found
 
 
-def _largest(editor: Editor, eqn: Equation, operand: Atom, axes: Axes) -> Value:
-    """The largest size in each row; of what shows an element many times, the largest of all."""
-    base, folded = _behind(editor, operand), sorted(axes[2])
-    if base is not None:
-        operand, folded = base, list(range(len(base.shape)))
-    size = editor.make("abs", [operand], operand.shape, eqn)
+def _padded(editor: Editor, eqn: Equation, array: Value, padding: Sequence[tuple[int, int, int]]) -> Value:
+    """The array with zeros before, after, and between."""
+    if not any(map(any, padding)):
+        return array
+    shape = [
+        low + (n - 1) * (between + 1) + 1 + high for n, (low, high, between) in zip(array.shape, padding, strict=True)
+    ]
+    zero = Literal(np.zeros((), array.dtype))
+    aval = Aval(tuple(shape), array.dtype)
+    return editor.made("pad", [array, zero], aval, eqn, padding_config=tuple(padding))
+
+
+def _scale_of_rows(editor: Editor, eqn: Equation, operand: Atom, axes: Axes) -> Value:
+    """Powers of two for what is the largest in each row; of what shows an element many times, one for all."""
+    if (base := _behind(editor, operand)) is not None:
+        return _scale(editor, eqn, base)
+    folded = sorted(axes[2])
     left = [axis for axis in range(len(operand.shape)) if axis not in folded]
-    shape = [operand.shape[axis] for axis in left]
-    found = editor.make("reduce_max", [size], shape, eqn, axes=tuple(folded))
-    rounds = split(editor, editor.equations[-1])
-    found = found if rounds is None else rounds[0]
-    if base is not None:
-        return found  # type: ignore[return-value]
+    found = _largest(editor, eqn, operand, folded)
     kept = [*axes[0], *axes[1]]
     if kept != left:
         order = tuple(left.index(axis) for axis in kept)
-        found = editor.make("transpose", [found], [shape[k] for k in order], eqn, permutation=order)
+        found = editor.make("transpose", [found], [found.shape[k] for k in order], eqn, permutation=order)
     sizes = [math.prod(operand.shape[axis] for axis in group) for group in axes[:2]]
-    return editor.make("reshape", [found], sizes, eqn)
+    return editor.make("half_scale", [editor.make("reshape", [found], sizes, eqn)], sizes, eqn)
+
+
+def _scale(editor: Editor, eqn: Equation, array: Atom) -> Value:
+    """The power of two for what is the largest of all."""
+    return editor.make("half_scale", [_largest(editor, eqn, array, range(len(array.shape)))], (), eqn)
+
+
+def _largest(editor: Editor, eqn: Equation, array: Atom, axes: Sequence[int]) -> Atom:
+    """The largest sizes along axes."""
+    size = editor.make("abs", [array], array.shape, eqn)
+    kept = [extent for axis, extent in enumerate(array.shape) if axis not in axes]
+    found = editor.make("reduce_max", [size], kept, eqn, axes=tuple(axes))
+    rounds = split(editor, editor.equations[-1])
+    return found if rounds is None else rounds[0]
 
 
 def _behind(editor: Editor, operand: Atom) -> Value | None:
@@ -164,7 +195,8 @@ def _behind(editor: Editor, operand: Atom) -> Value | None:
     found = None
     while isinstance(operand, Value) and operand in producers:
         made = producers[operand]
-        if made.primitive not in RULES or len(made.inputs) != 1 or not isinstance(made.inputs[0], Value):
+        shows = made.primitive in RULES and made.primitive not in INVENTING
+        if not shows or len(made.inputs) != 1 or not isinstance(made.inputs[0], Value):
             break
         operand = made.inputs[0]
         found = operand if made.primitive not in VIEWS else found

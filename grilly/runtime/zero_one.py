@@ -7,7 +7,7 @@ from .kernels.pull import RULES
 
 # What puts out one of the numbers it is given (or 0, where it fills up).
 CHOOSING = {"select_n", "max", "min", "mul", "convert_element_type", "copy", "clamp"}
-INVENTING = {"iota", "ordered_fold", "select_and_gather_add", "select_and_scatter_add", "reduce_window_sum"}
+INVENTING = {"iota", "ordered_fold", "select_and_gather_add", "window_choice", "scatter_chosen", "reduce_window_sum"}
 
 
 def zero_one(graph: Graph, given: frozenset[Value] = frozenset()) -> set[Value]:
@@ -41,9 +41,8 @@ def _holds(array: np.ndarray) -> bool:
 def _of_scan(eqn: Equation, found: set[Value]) -> set[Value]:
     """What a scan puts out at each step, if its body makes nothing but 0 and 1 of it, whatever it carries."""
     scan: ScanParams = eqn.params["scan"]
-    known = (
-        k for k, atom in enumerate(eqn.inputs) if not scan.consts <= k < scan.consts + scan.carries and _is(atom, found)
-    )
+    held, own = range(scan.consts, scan.consts + scan.carries), scan.consts + scan.carries + scan.sequences
+    known = (k for k, atom in enumerate(eqn.inputs[:own]) if k not in held and _is(atom, found))
     body = zero_one(scan.body, frozenset(scan.body.inputs[k] for k in known))
-    outputs = zip(eqn.outputs[scan.carries :], scan.body.outputs[scan.carries :], strict=True)
+    outputs = zip(eqn.outputs[scan.carries :], scan.body.outputs[scan.carries :], strict=False)  # a replay's follow
     return {value for value, atom in outputs if _is(atom, body)}

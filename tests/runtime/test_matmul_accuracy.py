@@ -1,6 +1,7 @@
 """Products are as accurate as float32 additions in order, whatever the size of the numbers; and how they run."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -115,16 +116,44 @@ def test_any_shape_and_layout(shape, form, device):
     assert abs(np.asarray(got) - exact).max() <= 3e-6 * abs(exact).max()
 
 
-def test_a_convolution_and_its_gradients(device):
-    def conv(x, w):
-        return lax.conv_general_dilated(x, w, (1, 1), "SAME")
+def conv(x, w, stride=(1, 1), padding="SAME", **choices):
+    return lax.conv_general_dilated(x, w, stride, padding, **choices)
 
-    x, w = normal(4, 32, 10, 10), normal(32, 32, 3, 3, seed=1)
-    y = jax.jit(conv)(x, w)
-    expected = jax.jit(lambda x, w, y: jax.vjp(conv, x, w)[1](y))(x, w, y)
-    got = grilly.jit(lambda x, w, y: jax.vjp(conv, x, w)[1](y), device=device)(x, w, y)
-    for ours, theirs in zip((grilly.jit(conv, device=device)(x, w), *got), (y, *expected), strict=True):
+
+LAST = {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}  # channels last
+CONVOLUTIONS = {
+    "plain": ((4, 32, 10, 10), (32, 32, 3, 3), {}),
+    "strided": ((16, 32, 9, 10), (40, 32, 3, 2), {"stride": (2, 3), "padding": "VALID"}),
+    "dilated": ((4, 32, 11, 12), (32, 32, 3, 3), {"rhs_dilation": (2, 3)}),
+    "transposed": ((4, 32, 7, 5), (32, 32, 3, 3), {"lhs_dilation": (2, 1), "padding": ((1, 2), (0, 3))}),
+    "cropped": ((4, 32, 11, 12), (32, 32, 3, 3), {"padding": ((-1, 2), (0, -2))}),
+    "grouped": ((4, 64, 8, 8), (64, 32, 3, 3), {"feature_group_count": 2}),
+    "in batches": ((8, 32, 8, 8), (64, 32, 3, 3), {"batch_group_count": 2}),
+    "of lines": ((4, 40, 50), (48, 40, 5), {"stride": (1,)}),
+    "of volumes": ((4, 32, 5, 6, 4), (32, 32, 2, 3, 2), {"stride": (1, 2, 1)}),
+    "of pixels": ((4, 128, 8, 8), (128, 128, 1, 1), {}),
+    "channels last": ((4, 9, 10, 40), (3, 3, 40, 32), LAST),
+    "channels of broken words": ((4, 36, 8, 7), (33, 36, 3, 3), {}),
+}
+
+
+@pytest.mark.parametrize(("images", "kernel", "choices"), CONVOLUTIONS.values(), ids=CONVOLUTIONS.keys())
+def test_a_convolution_and_its_gradients(images, kernel, choices, device):
+    f = functools.partial(conv, **choices)
+    x, w = normal(*images), normal(*kernel, seed=1)
+    y = jax.jit(f)(x, w)
+    expected = jax.jit(lambda x, w, y: jax.vjp(f, x, w)[1](y))(x, w, y)
+    got = grilly.jit(lambda x, w, y: (f(x, w), *jax.vjp(f, x, w)[1](y)), device=device)(x, w, y)
+    for ours, theirs in zip(got, (y, *expected), strict=True):
         np.testing.assert_allclose(np.asarray(ours), theirs, rtol=0, atol=3e-6 * abs(np.asarray(theirs)).max())
+
+
+def test_sums_of_windows_are_larger_than_what_they_sum(device):
+    """So the scale of their half floats is not that of the numbers behind them."""
+    x, w = abs(normal(34, 64)) + 1, normal(32, 40, seed=1)
+    sums = lambda x: lax.reduce_window(x, 0.0, lax.add, (3, 33), (1, 1), "VALID")  # noqa: E731
+    got = grilly.jit(lambda x, w: sums(x) @ w, device=device)(x, w)
+    is_as_accurate(got, np.asarray(jax.jit(sums)(x)), w)
 
 
 def test_the_same_bits_from_run_to_run(device, monkeypatch):
@@ -140,7 +169,7 @@ def test_the_same_bits_from_run_to_run(device, monkeypatch):
 
 
 def compiled(function, *shapes, target):
-    return lower(lambda *args: [function(*args)], [Aval(shape, F32) for shape in shapes], target=target)
+    return lower(lambda *args: jax.tree.leaves(function(*args)), [Aval(shape, F32) for shape in shapes], target=target)
 
 
 def labels(lowered):
@@ -177,6 +206,27 @@ def test_the_hardware_converts_half_floats_where_it_keeps_denormal_ones():
     for target in (Target(), Target(float16=True)):
         (dispatch,) = compiled(lambda x: x.astype(np.float16), (8,), target=target).plan.dispatches
         assert any("FConvert" in line for line in listing(dispatch.shader.spirv)) is target.float16
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_patches_are_never_written_down(name):
+    images, kernel, choices = CONVOLUTIONS[name]
+    f = functools.partial(conv, **choices)
+    like = [jax.ShapeDtypeStruct(shape, F32) for shape in (images, kernel)]
+    y = jax.eval_shape(f, *like).shape
+    lowered = compiled(lambda x, w, y: (f(x, w), *jax.vjp(f, x, w)[1](y)), images, kernel, y, target=TENSOR_GPU)
+    patches = [eqn for eqn in lowered.graph.equations if eqn.primitive == "conv_patches"]
+    assert bool(patches) == (name == "channels of broken words")
+
+
+def test_three_products_read_the_same_images():
+    """The images and the gradient of the result are each split once, for two products."""
+    both = lambda x, w, y: (conv(x, w), *jax.vjp(conv, x, w)[1](y))  # noqa: E731
+    shapes = ((4, 32, 10, 10), (32, 32, 3, 3), (4, 32, 10, 10))
+    graph = compiled(both, *shapes, target=TENSOR_GPU).graph
+    laid_out = {(4, 12, 12, 32): 2 * 2}  # in zeros, channels last: two halves of each
+    halves = [eqn.outputs[0].shape for eqn in graph.equations if eqn.outputs[0].dtype == np.float16]
+    assert {shape: halves.count(shape) for shape in halves if len(shape) == 4} == laid_out
 
 
 @pytest.mark.parametrize("precision", [lax.Precision.HIGH, "tensorfloat32", lax.DotAlgorithmPreset.TF32_TF32_F32])

@@ -1,5 +1,7 @@
 """How a product is spread over cooperative matrices: which products are, by which tiles, from how many half floats."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..builder import F32
@@ -53,6 +55,44 @@ def layout(extent: int, depth_last: bool) -> tuple[int, int, int]:
     return major, stride, major * stride
 
 
+Strides = tuple[
+    tuple[int, int], ...
+]  # what an index moves over, the fastest last: extents, and words from one to the next
+
+
+@dataclass(frozen=True)
+class View:
+    """Where the words of an operand's parts lie.
+
+    Args:
+        batch: What the number of a product of the batch moves over.
+        free: What a row, or column, moves over.
+        depth: What the depth moves over.
+        start: The first word.
+        depth_last: Whether words run along the depth, else along the free axes. There the last stride is 1.
+    """
+
+    batch: Strides
+    free: Strides
+    depth: Strides
+    start: int
+    depth_last: bool
+
+    @property
+    def extents(self) -> tuple[int, int]:
+        """Elements along the free axes, and the depth."""
+        free, depth = (math.prod(extent for extent, _ in strides) for strides in (self.free, self.depth))
+        return (free, depth * HALVES) if self.depth_last else (free * HALVES, depth)
+
+
+def plain(shape: Sequence[int], depth_last: bool) -> View:
+    """Parts with the axes (batch, free, depth), or (batch, depth, free), of whole words."""
+    batch, major, minor = shape[0], shape[1], shape[2] // HALVES
+    inner, outer = ((minor, 1),), ((major, minor),)
+    free, depth = (outer, inner) if depth_last else (inner, outer)
+    return View(((batch, major * minor),), free, depth, 0, depth_last)
+
+
 @dataclass(frozen=True)
 class Spread:
     """A product on cooperative matrices: what the equation's inputs are, and how it is computed.
@@ -61,9 +101,9 @@ class Spread:
 
     Args:
         product: The shapes.
-        depth: Of the parts, which are padded to whole words.
+        depth: How deep it is, in whole words.
         parts: How many each operand has.
-        depth_last: Whether an operand's parts have the axes (batch, free, depth), else (batch, depth, free).
+        views: Where each operand's words lie.
         scaled: Whether each has been multiplied by a power of two a row, or column.
         tile: What a workgroup computes.
     """
@@ -71,9 +111,14 @@ class Spread:
     product: Product
     depth: int
     parts: tuple[int, int]
-    depth_last: tuple[bool, bool]
+    views: tuple[View, View]
     scaled: tuple[bool, bool]
     tile: Tile
+
+    @property
+    def depth_last(self) -> tuple[bool, bool]:
+        left, right = self.views
+        return left.depth_last, right.depth_last
 
 
 def whole(extent: int) -> int:

@@ -9,13 +9,13 @@ import math
 
 import numpy as np
 
-from ..builder import BOOL, F32, U32, Index, Ref
+from ..builder import BOOL, F32, U32, Builder, Index, Ref
 from ..cooperative import HALVES, A, B, Matrices
 from ..indexing import Place, add, assume, div, following, less, mod, mul, safe, scalar_place
 from ..ir import Atom
 from ..spirv import Op
 from .results import store_neighbours
-from .spread import DEPTH, Spread, layout, whole
+from .spread import DEPTH, Spread, Strides, layout
 from .task import Context, Task
 
 NEAR = 8  # rows of tiles that run side by side, so that they find each other's operands in the cache
@@ -46,13 +46,12 @@ class _Factor:
     ) -> None:
         self.m, self.b, self.use, self.pointers, self.first = m, m.b, use, pointers, word
         t = spread.tile
-        self.depth_last, self.start = spread.depth_last[use], start
+        self.view, self.start = spread.views[use], start
+        self.depth_last, (self.free, self.depth) = self.view.depth_last, self.view.extents
         extent = (t.rows, t.columns)[use]
-        free = spread.product.sizes[1 + use]
-        self.free, self.depth = free if self.depth_last else whole(free), spread.depth
         self.major, self.stride, self.plane = layout(extent, self.depth_last)
         self.minor = self.stride - 1
-        self.batch = mul(self.b, batch, self.free * self.depth // HALVES)
+        self.batch = add(self.b, _along(self.b, self.view.batch, batch), self.view.start)
         rows, columns, depth = t.shape
         self.kind = m.factor(*((rows, depth), (depth, columns))[use], use)
         self.step = (rows, columns)[use]
@@ -89,8 +88,9 @@ class _Factor:
                 assume(safe(b, inside, free, self.free), self.free),
                 assume(safe(b, inside, k, self.depth), self.depth),
             )
-            row, within, width = (free, k, self.depth) if self.depth_last else (k, free, self.free)
-            index = add(b, self.batch, add(b, mul(b, row, width // HALVES), div(b, within, HALVES)))
+            free, k = (free, div(b, k, HALVES)) if self.depth_last else (div(b, free, HALVES), k)
+            within = add(b, _along(b, self.view.free, free), _along(b, self.view.depth, k))
+            index = add(b, self.batch, within)
             for pointer in self.pointers:
                 found += [b.select(inside, part, zero) for part in self.m.fetch(pointer, index)]
         return found
@@ -112,6 +112,14 @@ class _Factor:
         else:
             index = add(b, div(b, first, HALVES), start + k * self.stride + nth * self.step // HALVES)
         return self.m.load(self.kind, index, self.stride, transposed=self.depth_last == (self.use == B))
+
+
+def _along(b: Builder, strides: Strides, index: Index) -> Index:
+    """How many words an index moves over."""
+    place, found = Place(b, [extent for extent, _ in strides], linear=index), 0
+    for axis, (_, stride) in enumerate(strides):
+        found = add(b, found, mul(b, place[axis], stride))
+    return found
 
 
 class _Workgroup:
