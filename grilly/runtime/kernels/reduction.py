@@ -3,6 +3,7 @@
 The order of the additions depends on shapes alone, so that results are the same from run to run.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -143,36 +144,46 @@ def _folded(
 ) -> list[Ref]:
     """Each invocation's share of the folding, in a register."""
     b, operand = ctx.b, _operand(task.anchors[0])[0]
-    extents = [operand.shape[axis] for axis in axes]
-    count = math.prod(extents)
+    runs = _runs(operand.shape, axes)
+    count = math.prod(extent for extent, folded in runs if folded)
     start = [b.const(neutral(eqn.primitive, eqn.inputs[0].dtype)) for eqn in task.anchors]
-    pull = ctx.pull(task)
+    own = assume(result, math.prod(task.domain))
+    pull, lanes = ctx.pull(task), _lanes(runs, count, spread)
 
     def element(index: Index) -> list[Ref]:
-        kept = iter(Place(b, task.domain, linear=assume(result, math.prod(task.domain))).coordinates())
-        within = Place(b, extents, linear=index)
-        coordinates = [within[axes.index(axis)] if axis in axes else next(kept) for axis in range(len(operand.shape))]
-        place = Place(b, operand.shape, coordinates=coordinates)
+        kept = iter(Place(b, [e for e, folded in runs if not folded], linear=own).coordinates())
+        within = iter(Place(b, [e for e, folded in runs if folded], linear=index).coordinates())
+        coordinates = [next(within if folded else kept) for _, folded in runs]
+        place = Place(b, [extent for extent, _ in runs], coordinates=coordinates).reshaped(operand.shape)
         return [pull.at(eqn.inputs[0], place) for eqn in task.anchors]
 
     def combined(x: list[Ref], y: list[Ref]) -> list[Ref]:
         return [COMBINE[eqn.primitive](b, *pair) for eqn, *pair in zip(task.anchors, x, y, strict=True)]
 
-    def body(index: Index, so_far: list[Ref]) -> list[Ref]:
-        first = mul(b, index, wide)
-        b.lanes = wide
-        found = [element(add(b, first, lane)) for lane in range(wide)]
+    def body(nth: Index, so_far: list[Ref]) -> list[Ref]:
+        first, b.lanes = mul(b, nth, lanes), lanes
+        found = [element(add(b, first, lane)) for lane in range(lanes)]
         b.lanes = 1
         while len(found) > 1:
             found = [combined(x, y) for x, y in zip(found[::2], found[1::2], strict=True)]
         return combined(so_far, found[0])
 
-    # Of long rows, an invocation folds neighbours at a time.
-    wide = WIDE if not spread.inner and extents and extents[-1] % WIDE == 0 and count >= WIDE * WORKGROUP else 1
-    count //= wide
     # Invocations beyond the last result fold nothing.
-    end = count if isinstance(inside, bool) else b.select(inside, b.as_ref(count), b.as_ref(0))
-    return b.loop(share, end, spread.sharing, start, body, bound=max(count, 1))
+    turns = count // lanes
+    end = turns if isinstance(inside, bool) else b.select(inside, b.as_ref(turns), b.as_ref(0))
+    return b.loop(share, end, spread.sharing, start, body, bound=max(turns, 1))
+
+
+def _runs(shape: tuple[int, ...], axes: tuple[int, ...]) -> list[tuple[int, bool]]:
+    """Axes side by side that are folded, or kept, as one: its extent, and whether it is folded."""
+    runs = itertools.groupby(range(len(shape)), key=axes.__contains__)
+    return [(math.prod(shape[axis] for axis in run), folded) for folded, run in runs]
+
+
+def _lanes(runs: list[tuple[int, bool]], count: int, spread: Layout) -> int:
+    """How many neighbours an invocation folds at once: four where they are loaded together, and all have some."""
+    extent, together = runs[-1] if runs else (1, False)
+    return WIDE if together and extent % WIDE == 0 and count >= WIDE * spread.sharing else 1
 
 
 def _meet(b: Builder, task: Task, spread: Layout, shares: list, folded: list[Ref], share: Index) -> list[Ref]:
