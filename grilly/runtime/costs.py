@@ -67,12 +67,13 @@ def _sort(eqn: Equation) -> int:
 
 
 def _windows(eqn: Equation) -> int:
-    return eqn.outputs[0].size * math.prod(eqn.params["window_dimensions"])
+    params = eqn.params.get("windows", eqn.params)
+    return eqn.outputs[0].size * math.prod(params["window_dimensions"])
 
 
 WINDOWS = (
     *("reduce_window_sum", "reduce_window_max", "reduce_window_min"),
-    *("select_and_gather_add", "select_and_scatter_add"),
+    *("select_and_gather_add", "window_choice", "scatter_chosen"),
 )
 COUNT: dict[str, Callable[[Equation], int]] = {
     "dot_general": _product,

@@ -20,7 +20,7 @@ KINDS = {
     "call": "Inlined, with its custom derivative if it has one.",
     "nothing": "Takes no part in what runs.",
 }
-OWN = {"conv_patches", "half_scale", "ordered_fold"}  # what no jaxpr has
+OWN = {"conv_patches", "half_scale", "ordered_fold", "window_choice", "scatter_chosen"}  # what no jaxpr has
 
 
 def _names(text: str) -> set[str]:
@@ -56,7 +56,7 @@ def rows() -> Iterator[tuple[str, str, str]]:
     """Name, kind and remark of every primitive, by name."""
     kinds: dict[str, tuple[str, str]] = {}
     kinds.update((name, ("element", "")) for name in elementwise.rules if name not in {*composites, *OWN})
-    kinds.update((name, ("view", "")) for name in RULES if name not in OWN)
+    kinds.update((name, ("view", "")) for name in (*RULES, "select_and_scatter_add") if name not in OWN)
     kinds.update((name, ("reduction", "")) for name in reduction.COMBINE)
     kinds.update((name, ("composite", _summary(function))) for name, function in composites.items())
     kinds.update((name, ("product", "")) for name in ("dot_general", "conv_general_dilated"))

@@ -1,5 +1,6 @@
 """Rewrites a graph into an equal one that needs fewer kernels. Each pass takes a graph and returns a graph."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from .apart import taken_apart
 from .hoist import hoisted
-from .ir import Atom, Equation, Graph, Literal, ScanParams, Value, WhileParams, with_body
+from .ir import Atom, Aval, Equation, Graph, Literal, ScanParams, Value, WhileParams, with_body
 from .rewrite import Editor, common, live
 from .scans import sums_after_time, sums_over_time
 from .split import split
@@ -159,6 +160,14 @@ def convolution(editor: Editor, eqn: Equation) -> Sequence[Atom]:
     return [editor.make("reshape", [total], eqn.outputs[0].shape, eqn)]
 
 
+def _scatter(editor: Editor, eqn: Equation) -> Sequence[Atom]:
+    """Each window chooses once, and only which element it chose is kept: of most windows, a byte."""
+    source, operand = map(editor.now, eqn.inputs)
+    dtype = np.dtype(np.uint8 if math.prod(eqn.params["window_dimensions"]) <= 256 else np.uint32)
+    choice = editor.made("window_choice", [operand], Aval(source.shape, dtype), eqn, windows=dict(eqn.params))
+    return [editor.made("scatter_chosen", [source, choice], eqn.outputs[0].aval, eqn, **eqn.params)]
+
+
 def _reshape(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
     """A reshape may transpose first."""
     operand, order = editor.now(eqn.inputs[0]), eqn.params.get("dimensions")
@@ -223,6 +232,7 @@ REWRITES: dict[str, Rewrite] = {
     "stack": _stack,
     "conv_general_dilated": convolution,
     "dot_general": _product,
+    "select_and_scatter_add": _scatter,
     **dict.fromkeys(
         ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "reduce_xor"), _reduction
     ),

@@ -97,8 +97,12 @@ def conv_gradients(x, w, **choices):
     return vjp(y)
 
 
-def max_pool(x):
-    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
+def max_pool(x, window=(2, 2), strides=(2, 2)):
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 1, *window), (1, 1, *strides), "VALID")
+
+
+def max_pool_gradient(x, g, **choices):
+    return jax.vjp(functools.partial(max_pool, **choices), x)[1](g)
 
 
 def sgd(w, m, x):
@@ -203,10 +207,14 @@ PROGRAMS = {
         functools.partial(conv_gradients, dilation=(2, 1), groups=2), ((2, 4, 9, 7), (6, 2, 3, 3)), 3, 1e-6
     ),
     "max_pool": Program(max_pool, ((2, 3, 8, 6),)),
-    "max_pool_gradient": Program(lambda x, g: jax.vjp(max_pool, x)[1](g), ((2, 3, 8, 6), (2, 3, 4, 3))),
+    "max_pool_gradient": Program(max_pool_gradient, ((2, 3, 8, 6), (2, 3, 4, 3))),
+    "max_pool_gradient_overlapping": Program(
+        functools.partial(max_pool_gradient, window=(17, 16), strides=(2, 3)), ((1, 2, 24, 26), (1, 2, 4, 4)), 1, 1e-6
+    ),
     "sum_pool": Program(
         lambda x: lax.reduce_window(x, 0.0, lax.add, (1, 1, 3, 2), (1, 1, 2, 1), "SAME"), ((2, 3, 8, 6),), 1, 1e-6
     ),
+    "sums_of_channels": Program(lambda x: [x.sum((0, 2, 3)), x.max((2, 3))], ((9, 4, 14, 14),), 1, 1e-6),
     # Scans
     "scan": Program(scanned, ((9, 50), (50,))),
     "scan_one_step": Program(scanned, ((1, 50), (50,))),

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..builder import Builder, Index, Ref
+from ..builder import U32, Builder, Index, Ref
 from ..indexing import Place, add, div, equal, guarded, less, mod, mul, sub
 from ..ir import Atom, Equation
-from .elementwise import ordered
+from .elementwise import converted, ordered
 from .pull import Pull, view
 from .reduction import COMBINE, neutral
 
@@ -101,17 +101,23 @@ def _select_and_gather_add(pull: Pull, eqn: Equation, place: Place) -> Ref:
     return _chosen(pull, operand, place.coordinates(), params, follow, zero)
 
 
-@view("select_and_scatter_add", repeats=True)
-def _select_and_scatter_add(pull: Pull, eqn: Equation, place: Place) -> Ref:
-    """Each element sums what the windows that chose it hand back. Of equals, a window chooses its first."""
-    source, operand = eqn.inputs
+@view("window_choice", repeats=True)
+def _window_choice(pull: Pull, eqn: Equation, place: Place) -> Ref:
+    """Which of its elements a window chooses, by its number in the window."""
+    b, params = pull.b, eqn.params["windows"]
+    number = lambda _, nth: b.as_ref(nth)  # noqa: E731
+    chosen = _chosen(pull, eqn.inputs[0], place.coordinates(), params, number, b.const(np.uint32(0)))
+    return converted(b, chosen, eqn.outputs[0].dtype)
+
+
+@view("scatter_chosen", repeats=True)
+def _scatter_chosen(pull: Pull, eqn: Equation, place: Place) -> Ref:
+    """Each element sums what the windows that chose it hand back."""
+    source, choice = eqn.inputs
     params, b = eqn.params, pull.b
     window, strides = params["window_dimensions"], params["window_strides"]
     zero = b.const(np.zeros((), source.dtype))
     padded = [add(b, place[axis], int(low)) for axis, (low, _) in enumerate(params["padding"])]
-
-    def number(_: Sequence[Index], nth: Index) -> Ref:
-        return b.as_ref(nth)
 
     def body(back: Sequence[Index], first: Index, so_far: list[Ref]) -> list[Ref]:
         outs = [sub(b, div(b, i, s), k) for i, s, k in zip(padded, strides, back, strict=True)]
@@ -123,9 +129,9 @@ def _select_and_scatter_add(pull: Pull, eqn: Equation, place: Place) -> Ref:
         nth: Index = 0
         for offset, width in zip(own, window, strict=True):
             nth = add(b, mul(b, nth, width), offset)
-        chosen = equal(b, _chosen(pull, operand, safe, params, number, b.const(np.uint32(0))), nth)
-        value = pull.at(source, Place(b, source.shape, coordinates=safe))
-        value = b.select(b.both(covered, chosen), value, zero)
+        there = Place(b, source.shape, coordinates=safe)
+        chosen = equal(b, converted(b, pull.at(choice, there), U32), nth)
+        value = b.select(b.both(covered, chosen), pull.at(source, there), zero)
         return [value if first == 0 else COMBINE["reduce_sum"](b, so_far[0], value)]
 
     covering = [math.ceil(w / s) for w, s in zip(window, strides, strict=True)]
