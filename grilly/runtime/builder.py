@@ -212,7 +212,7 @@ class Builder:
         self.module.code += words(Op.Store, address, self.to_bits(value).id, 2, stored.itemsize)
 
     def store_wide(self, pointer: int, base: Index, values: Sequence[Ref]) -> None:
-        """Four neighbouring elements of two or four bytes; `base` is a multiple of four."""
+        """Four neighbouring elements of at most four bytes; `base` is a multiple of four."""
         kind = self.module.vector(self._stored[pointer], 4)
         vector = self._emit(Op.CompositeConstruct, kind, *(self.to_bits(value).id for value in values))
         size = self._stored[pointer].itemsize * 4
@@ -220,7 +220,7 @@ class Builder:
 
     def is_wide(self, pointer: int) -> bool:
         """Whether four neighbours of a buffer can be moved at once."""
-        return self._stored[pointer].itemsize in (2, 4) and self._avals[pointer].size % 4 == 0
+        return self._stored[pointer].itemsize in (1, 2, 4) and self._avals[pointer].size % 4 == 0
 
     def from_bits(self, stored: Ref, dtype: np.dtype) -> Ref:
         """The number that a buffer holds: of booleans and 16-bit floats, it has another form than registers have."""

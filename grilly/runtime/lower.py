@@ -12,6 +12,7 @@ from .fit import fitted
 from .ir import Atom, Aval, Equation, Graph, Value
 from .loops import Loop, behind_reshapes, loop, separated
 from .memory import Memory, barriers, planned, range_of
+from .narrow import narrowed
 from .partition import Kernel, Partition, kind_of, partition
 from .plan import Dispatch, Output, Plan, Work
 from .products import products
@@ -58,7 +59,7 @@ def lowered(simple: Graph, donated: frozenset[int], target: Target) -> Lowered:
 
 def _suited(simple: Graph, target: Target) -> Graph:
     """The graph as suits the target."""
-    return recomputed(products(simple, target), target)
+    return narrowed(recomputed(products(simple, target), target))
 
 
 def _lowered(suited: Graph, donated: frozenset[int], target: Target) -> Lowered:

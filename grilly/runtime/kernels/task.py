@@ -53,8 +53,8 @@ class Context:
 
 def lanes_of(size: int, task: Task) -> int:
     """How many neighbours one invocation computes: four where wide accesses pay and divide the domain."""
-    narrow = any(root.dtype.itemsize not in (2, 4) for root in task.roots)
-    return 4 if size % 4 == 0 and size >= 1 << 16 and not narrow else 1
+    wide = all(root.dtype.itemsize <= 4 for root in task.roots)
+    return 4 if size % 4 == 0 and size >= 1 << 16 and wide else 1
 
 
 def groups_for(invocations: int) -> int:
