@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import PlanError
 from .ir import Aval, Graph, Value
 from .partition import Kernel, reads
 from .plan import Arena, Argument, Constant, Output, Slot
@@ -57,7 +56,12 @@ def planned(
             slots[value] = _in_place(graph, access, value, free) or Output(k)
     lifetimes = access.lifetimes | {value: Lifetime(k, k) for value, k in scratch.items()}
     inner = [value for value in (*stored, *scratch) if value not in slots]
-    offsets, size = arena(inner, lifetimes)
+    home = _homes(access, [value for value in stored if value not in slots])
+    for value in inner:
+        if (first := home.get(value, value)) is not value:
+            lifetimes[first] = Lifetime(lifetimes[first].first, lifetimes[value].last)
+    offsets, size = arena([value for value in inner if value not in home], lifetimes)
+    offsets.update((value, offsets[first]) for value, first in home.items())
     slots.update((value, Arena(offset)) for value, offset in offsets.items())
     results = tuple(slots[value] for value in graph.outputs)  # type: ignore[index]
     return Memory(slots, results, size)  # type: ignore[arg-type]
@@ -111,6 +115,22 @@ def _in_place(graph: Graph, access: _Access, root: Value, free: set[int]) -> Arg
     return None
 
 
+def _homes(access: _Access, values: Sequence[Value]) -> dict[Value, Value]:
+    """Where values lie in the place of another one, of the same size, that is read for the last time at the very places
+    where they are written: the first of those that take turns there.
+    """
+    home: dict[Value, Value] = {}
+    free = set(values)
+    for root in values:
+        for found in access.reads[access.writer[root]].values():
+            for leaf in found:
+                mine = leaf in free and padded(leaf.aval) == padded(root.aval)
+                if mine and root not in home and access.updates(root, leaf) and access.may_overwrite(root, leaf):
+                    home[root] = home.get(leaf, leaf)
+                    free.remove(leaf)
+    return home
+
+
 def arena(values: Sequence[Value], lifetimes: Mapping[Value, Lifetime]) -> tuple[dict[Value, int], int]:
     """Offsets such that values alive together do not overlap: the largest first, each as low as it fits."""
     placed: dict[Value, int] = {}
@@ -160,12 +180,3 @@ def barriers(accesses: Sequence[tuple[set[Range], set[Range]]]) -> list[bool]:
 
 def _touch(some: set[Range], others: set[Range]) -> bool:
     return any(a[0] == b[0] and a[1] < b[2] and b[1] < a[2] for a in some for b in others)
-
-
-def checked(slots: Mapping[Value, Slot], lifetimes: Mapping[Value, Lifetime]) -> None:
-    """Raises PlanError where two values alive together overlap in the arena."""
-    mine = [(v, range_of(s, v)) for v, s in slots.items() if isinstance(s, Arena)]
-    for n, (a, bytes_a) in enumerate(mine):
-        for b, bytes_b in mine[:n]:
-            if lifetimes[a].meets(lifetimes[b]) and _touch({bytes_a}, {bytes_b}):
-                raise PlanError(f"two live values of {a.aval} and {b.aval} overlap in the arena")

@@ -65,6 +65,19 @@ def test_a_donated_argument_that_others_read_elsewhere_is_not_overwritten():
         assert lower(function, avals, frozenset({0})).plan.outputs == (Output(0),)
 
 
+def test_a_value_takes_the_place_of_one_that_is_read_where_it_is_written_and_never_again():
+    def arena_bytes(seen):
+        """Of two products, and what is computed from the first for the second."""
+
+        def products(x, w):
+            y = x @ w
+            return [jnp.sin(seen(y) - y.max()) @ w]
+
+        return lower(products, [Aval((256, 256), FLOATS)] * 2).plan.arena_bytes
+
+    assert arena_bytes(lambda y: y) < 2 * 4 * 256**2 <= arena_bytes(jnp.transpose)
+
+
 @pytest.mark.parametrize("name", ["net_gradient", "conv_gradients"])
 def test_programs_reuse_the_arena(name):
     program = PROGRAMS[name]
