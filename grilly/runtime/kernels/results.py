@@ -46,11 +46,23 @@ def _store(
     found = {_key(place): element for place, element in zip(places, elements, strict=True)}
     pull = ctx.pull(task)
     pull.sources[eqn.outputs[0]] = lambda place: found[_key(place.linear)]
-    wide = len(columns) % 4 == 0 and "order" not in eqn.params
+    wide = len(columns) % 4 == 0 and _together(eqn, p) % 4 == 0
     b.lanes = 4 if wide else 1
     for group in [places] if wide else [[place] for place in places]:
         store_roots(ctx, task, pull, group)
     b.lanes = 1
+
+
+def _together(eqn: Equation, p: Product) -> int:
+    """How many neighbours of a row lie one after another in the result."""
+    last = len(p.batch) + len(p.rows) + len(p.columns)
+    order, together = [*eqn.params.get("order", range(last))], 1
+    for extent in reversed(p.columns):
+        last -= 1
+        if order.pop() != last:
+            break
+        together *= extent
+    return together
 
 
 def _place(b: Builder, eqn: Equation, p: Product, batch: Index, row: Index, column: Index) -> Index:
