@@ -49,7 +49,11 @@ def peer(name: str, work: str, *sizes: int) -> Times | None:
     return Times(*json.loads(done.stdout.splitlines()[-1]))
 
 
-PEERS = {"conv": ("spikingjelly tf32",), "linear_lif": ("spikingjelly",)}  # of a work; else both
+PEERS = {
+    "conv": ("spikingjelly tf32",),
+    "linear_lif": ("spikingjelly",),
+    "user_neuron": ("spikingjelly",),
+}  # of a work; else both
 
 
 def compare(ours: Times, work: str, *sizes: int) -> None:

@@ -119,6 +119,33 @@ def spikingjelly_lif(steps: int, neurons: int):
     return timed(call, lambda _: torch.cuda.synchronize())
 
 
+def spikingjelly_user_neuron(steps: int, neurons: int):
+    """FlexSN traces a user's step into one Triton kernel each way. The neuron is that of `user_neuron`."""
+    import torch
+    from loguru import logger
+
+    logger.remove()
+    from spikingjelly.activation_based import functional, neuron, surrogate
+
+    spike = surrogate.ATan(2.0)
+
+    def core(x, v, a, rest):
+        h = torch.where(rest > 0, v, v + (x - v) / 2.0)
+        s = spike(h - (1.0 + a))
+        return s, (1.0 - s) * h, 0.9 * a + 0.2 * s, 2.0 * s + (1.0 - s) * torch.relu(rest - 1.0)
+
+    node = neuron.FlexSN(core, num_states=3).cuda()
+    x_seq = (2 * torch.rand(steps, neurons, device="cuda")).requires_grad_()
+    g = torch.randn(steps, neurons, device="cuda")
+
+    def call():
+        functional.reset_net(node)
+        x_seq.grad = None
+        node(x_seq).backward(g)
+
+    return timed(call, lambda _: torch.cuda.synchronize())
+
+
 def _with_tf32(coarse: int) -> None:
     import torch
 
@@ -236,6 +263,7 @@ WORKS: dict[str, Callable] = {
     "spikingjelly inference": spikingjelly_inference,
     "spikingjelly tf32 conv": spikingjelly_tf32_conv,
     "spikingjelly linear_lif": spikingjelly_linear_lif,
+    "spikingjelly user_neuron": spikingjelly_user_neuron,
     "torch matmul": torch_matmul,
 }
 
