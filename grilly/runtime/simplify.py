@@ -8,6 +8,7 @@ import numpy as np
 
 from .apart import taken_apart
 from .hoist import hoisted
+from .identities import IDENTITIES
 from .ir import Atom, Aval, Equation, Graph, Literal, ScanParams, Value, WhileParams, with_body
 from .rewrite import Editor, common, live
 from .scans import sums_after_time, sums_over_time
@@ -221,6 +222,7 @@ def _transposed(editor: Editor, eqn: Equation, atom: Atom, permutation: Sequence
 
 
 REWRITES: dict[str, Rewrite] = {
+    **IDENTITIES,
     "scan": _no_step,
     "div": _divided,
     "while": _unchanged,

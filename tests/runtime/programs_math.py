@@ -51,6 +51,24 @@ def bits_and_back(x):
     return bits, lax.bitcast_convert_type(bits, x.dtype), lax.bitcast_convert_type(x, jnp.int16)
 
 
+def identities(x):
+    """What the compiler writes shorter, of numbers that tell whether it may."""
+    x = jnp.concatenate([x, np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.5, 8e37, -8e37], F32)])
+    fires = [compare(x - 1.5, F32(0)) for compare in (lax.lt, lax.le, lax.gt, lax.ge, lax.eq, lax.ne)]
+    spikes = fires[3].astype(F32)
+    products = [spikes * constant for constant in (0.2, -0.0, np.inf)]
+    return (
+        1 / (x - 0),
+        1 / (x - -0.0),
+        *fires,
+        fires[3],
+        1 - spikes,
+        (1 - spikes) * x,
+        *products,
+        1 - spikes.astype(F16),
+    )
+
+
 def resized_bits(x, y):
     shorter = [lax.bitcast_convert_type(x, dtype) for dtype in (jnp.uint8, jnp.int16, jnp.uint16)]
     return *shorter, *(lax.bitcast_convert_type(bits, F32) for bits in shorter), lax.bitcast_convert_type(y, jnp.int8)
@@ -134,6 +152,7 @@ EXACT = {
 MATH = {
     **{name: Program(row.function, row.shapes, 1, 1e-6) for name, row in NEAR_XLA.items()},
     **EXACT,
+    "identities": Program(identities, ((7,),)),
     "mathematics_gradients": Program(gradients, ((5, 7),), 1, 1e-5),
     "float32s": typed(floats, F32),
     "float16s": typed(floats, F16),
