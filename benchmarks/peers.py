@@ -127,11 +127,9 @@ def spikingjelly_user_neuron(steps: int, neurons: int):
     logger.remove()
     from spikingjelly.activation_based import functional, neuron, surrogate
 
-    spike = surrogate.ATan(2.0)
-
     def core(x, v, a, rest):
         h = torch.where(rest > 0, v, v + (x - v) / 2.0)
-        s = spike(h - (1.0 + a))
+        s = surrogate.atan.apply(h - (1.0 + a), 2.0)
         return s, (1.0 - s) * h, 0.9 * a + 0.2 * s, 2.0 * s + (1.0 - s) * torch.relu(rest - 1.0)
 
     node = neuron.FlexSN(core, num_states=3).cuda()
