@@ -9,7 +9,7 @@ from .indexing import add, assume, less, mul, sub
 from .ir import Aval, Graph, Value
 from .kernels import map as maps
 from .kernels import matmul, reduction, scan, sort, tensor
-from .kernels.task import WORKGROUP, Context, Task
+from .kernels.task import SCANNING, WORKGROUP, Context, Task
 from .partition import Kernel, reads
 from .plan import Binding, Shader
 from .target import Target
@@ -58,8 +58,9 @@ def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Targe
 
 def _invocations(kernel: Kernel) -> int:
     """In each workgroup."""
-    task = kernel.tasks[0]
-    return tensor.invocations(task) if task.kind == "tensor" else WORKGROUP
+    if kernel.tasks[0].kind == "tensor":
+        return tensor.invocations(kernel.tasks[0])
+    return SCANNING if all(task.kind == "scan" for task in kernel.tasks) else WORKGROUP
 
 
 def _bindings(name: str, avals: Sequence[Aval], stores: Sequence[bool], target: Target) -> tuple[Binding, ...]:

@@ -144,6 +144,14 @@ def safe(b: Builder, inside: Ref | bool, x: Index, extent: int) -> Index:
     return found if isinstance(found, int) or isinstance(x, int) else replace(found, multiple=x.multiple)
 
 
+def least(b: Builder, x: Index, limit: int) -> Index:
+    """The index, or `limit` where that is smaller."""
+    if isinstance(x, int):
+        return min(x, limit)
+    chosen = b.select(less(b, x, limit + 1), x, b.as_ref(limit))
+    return replace(chosen, bound=min(x.bound, limit + 1), multiple=math.gcd(x.multiple, limit))
+
+
 def following(b: Builder, x: Index, step: int, extent: int) -> Index:
     """The next index; 0 where that is too large."""
     after = add(b, x, step)

@@ -11,11 +11,14 @@ from dataclasses import replace
 
 from .ir import Aval, Chunks, Equation, Graph, Replay, ScanParams, Value
 from .kernels import scan as scans
+from .kernels.back import FEW
 from .rewrite import Editor, live_scan
 from .target import Target
 
-REGISTERS = 64  # of an invocation, for the carries of a chunk
-LONGEST = 16  # steps of a chunk: the twin's code grows with them
+REGISTERS = 64  # of an invocation, for the carries of a single chunk
+SHORT, LONGEST = 16, 32  # steps of a chunk: the twin's code grows with them; some code is always worth its while
+REGISTERS_OF_ALL = 1 << 22  # of a large GPU, for what all invocations hold of a chunk
+SAVED = 1 << 21  # as many values may be saved by all of them, however large T
 LONGEST_ON_CPU = 4  # a CPU has few registers, and compiles slowly
 UNGROUPED = 32  # so many chunks need no groups, which cost another run through the steps
 
@@ -90,7 +93,8 @@ class _Replayed:
         steps: ScanParams = self.needed.params["scan"]
         self.carried = steps.body.inputs[steps.consts : steps.consts + steps.carries]
         own = all(value.size == scans.size_of(self.scan) for value in self.carried)
-        self.chunks = _chunks(self.scan.length, len(self.carried), own, target)
+        sequences, size = steps.sequences, max(1, scans.size_of(self.scan))
+        self.chunks = _chunks(self.scan.length, len(self.carried), sequences, size, own, target)
         rows = self.chunks.rows
         self.saved = [Value(Aval((rows, *v.shape), v.dtype)) for v in self.carried] if rows else []
 
@@ -137,15 +141,26 @@ class _Replayed:
         return replace(twin, inputs=operands, params={"scan": scan})
 
 
-def _chunks(length: int, carries: int, own: bool, target: Target) -> Chunks:
-    """A chunk's states fit into registers; where T is large, chunks are grouped, so that memory grows with sqrt(T).
+def _chunks(length: int, carries: int, sequences: int, size: int, own: bool, target: Target) -> Chunks:
+    """A chunk's states and inputs fit into registers, of which few invocations have many.
 
-    Only carries that each invocation has of its own may be grouped: it alone reads again what it wrote.
+    Where T is large, chunks are grouped, so that memory grows with sqrt(T): only of carries that each invocation has of
+    its own, since it alone reads again what it wrote.
     """
-    longest = LONGEST_ON_CPU if target.software else LONGEST
-    held = max(2, min(longest, REGISTERS // max(1, carries)))
-    if length <= held:
-        return Chunks(length, held)
-    every = held if length >= held * held else held // 2
-    grouped = own and length > every * UNGROUPED
+    if target.software:
+        every = single = max(2, min(LONGEST_ON_CPU, REGISTERS // max(1, carries)))
+    else:
+        single = max(2, min(SHORT, REGISTERS // max(1, carries)))
+        words = max(32, min(128, REGISTERS_OF_ALL // size))
+        two = size <= FEW
+        every = _power_of_two(max(2, min(LONGEST, words // (carries + sequences * (1 + two)))))
+    if length <= max(single, every):
+        return Chunks(length, max(single, every))
+    every = min(every, max(8, _power_of_two(2 * math.isqrt(length - 1))))
+    grouped = own and length > every * max(UNGROUPED, SAVED // size)
     return Chunks(length, every, math.isqrt(length // every) if grouped else 1)
+
+
+def _power_of_two(n: int) -> int:
+    """The largest that is at most n."""
+    return 1 << n.bit_length() - 1

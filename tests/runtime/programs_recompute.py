@@ -42,6 +42,23 @@ def adaptive(x, g, v):
     return out, *vjp(g)
 
 
+def refractory(x, g, v):
+    """Integers and booleans are carried along, and the step puts out two arrays."""
+
+    def step(state, x):
+        v, rest, fired = state
+        h = jnp.where(rest > 0, v, 0.75 * v + x)
+        s = h >= 1
+        out = jnp.where(fired, h * x, h)
+        return (jnp.where(s, 0.25 * h, h), jnp.where(s, 3, jnp.maximum(rest - 1, 0)), s ^ fired), (out, 0.5 * h)
+
+    def both(x, v):
+        return sequence(step, (v, jnp.zeros(v.shape, jnp.int32), v > 1), x)[1]
+
+    outs, vjp = jax.vjp(both, x, v)
+    return *outs, *vjp((g, g * g))
+
+
 def growing(x, g, v):
     """One number that all elements share is carried along."""
 
@@ -91,6 +108,7 @@ RECOMPUTED: dict[str, Program] = {
     **rows("reversed_twin", partial(by_output, reverse=True), lambda t: 1 if t <= 4 else 2),
     **rows("twin_of_all", by_everything, lambda t: 2),
     **rows("adaptive_twin", adaptive, lambda t: 1 if t <= 4 else 2),
+    **rows("refractory_twin", refractory, lambda t: 1 if t <= 4 else 2),
     **rows("growing_twin", growing, lambda t: 1 if t <= 4 else 2),
     **rows("two_layers_and_twins", two_layers, lambda t: 4),
     **rows("stack_put_out", twice_read, lambda t: 2),

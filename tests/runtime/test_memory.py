@@ -1,5 +1,7 @@
 """The plan of memory: nothing alive is overwritten, donated arguments stay where they are, barriers where needed."""
 
+import math
+
 import jax
 import numpy as np
 import pytest
@@ -98,7 +100,7 @@ def test_results_that_are_arguments_views_or_equal_take_no_memory():
 
 @pytest.mark.parametrize("software", [True, False], ids=["cpu", "gpu"])
 def test_memory_beside_arguments_and_results_grows_with_the_root_of_time(software):
-    """Of a LIF layer, forward and backward, with a loss between them: over 64 times the steps, at most 8 times."""
+    """Of a LIF layer, forward and backward, with a loss between them: on a GPU at every T on the way, too."""
 
     def both(x, v):
         return [jax.grad(lambda x: jnp.square(v + lax.scan(jax.checkpoint(lif, prevent_cse=False), v, x)[0]).sum())(x)]
@@ -107,4 +109,5 @@ def test_memory_beside_arguments_and_results_grows_with_the_root_of_time(softwar
         avals = [Aval((length, 1 << 16), FLOATS), Aval((1 << 16,), FLOATS)]
         return lower(both, avals, target=Target(software=software)).plan.arena_bytes
 
-    assert arena_bytes(4096) <= 8 * arena_bytes(64)
+    for length in [4096] if software else [128, 256, 512, 1024, 2048, 4096]:
+        assert arena_bytes(length) <= math.sqrt(length / 64) * arena_bytes(64)

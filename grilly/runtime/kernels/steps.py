@@ -9,6 +9,18 @@ from ..ir import Atom, Graph, ScanParams, Value
 from .pull import Pull, Source
 
 
+def domain(scan: ScanParams) -> tuple[int, ...]:
+    """The shape that a scan's invocations are spread over: the largest that a step takes or gives."""
+    held = scan.body.inputs[scan.consts :]
+    shapes = [value.shape for value in held] + [atom.shape for atom in scan.body.outputs]
+    return max(shapes, key=math.prod, default=())
+
+
+def size_of(scan: ScanParams) -> int:
+    """Elements of the domain."""
+    return math.prod(domain(scan))
+
+
 class Operands:
     """The operands of a scan equation, by what they are for."""
 
@@ -42,12 +54,27 @@ class Steps:
         self.outer, self.b, self.place, self.body = outer, outer.b, place, body
         self.consts, self.xs = consts, xs
 
-    def load(self, times: Sequence[Index]) -> None:
-        """Loads what steps read of sequences, so that the loads are in flight together."""
-        for t in times:
-            for x in self.xs:
-                if math.prod(x.shape[1:]) == math.prod(self.place.shape):
-                    self.outer.at(x, self._at_time(x.shape, t, self.place.linear))
+    def load(self, times: Sequence[Index]) -> list[Ref]:
+        """What steps read of sequences, loaded together so that the loads are in flight together."""
+        return [self._element(x, place) for x, place in self._own(times)]
+
+    def hold(self, times: Sequence[Index], loaded: Sequence[Ref]) -> None:
+        """Steps find what `load` gave, here and in the scopes within."""
+        for (x, place), ref in zip(self._own(times), loaded, strict=True):
+            self.b.known(("held", self.outer, x, place.key), ref)
+
+    def _own(self, times: Sequence[Index]) -> list[tuple[Atom, Place]]:
+        """The elements of sequences that belong to this invocation."""
+        own = [x for x in self.xs if math.prod(x.shape[1:]) == math.prod(self.place.shape) and self._moves(x)]
+        return [(x, self._at_time(x.shape, t, self.place.linear)) for t in times for x in own]
+
+    def _moves(self, x: Atom) -> bool:
+        """Whether a sequence is another array at each step: one that was broadcast over time needs no loads ahead."""
+        eqn = self.outer.producer.get(x) if isinstance(x, Value) else None
+        return eqn is None or eqn.primitive != "broadcast_in_dim" or 0 in eqn.params["broadcast_dimensions"]
+
+    def _element(self, x: Atom, place: Place) -> Ref:
+        return self.b.recall(("held", self.outer, x, place.key)) or self.outer.at(x, place)
 
     def run(self, t: Index, carried: Sequence[Ref], found: Sequence[Ref] = ()) -> list[Ref]:
         """What one step puts out."""
@@ -74,7 +101,7 @@ class Steps:
         for value, const in zip(values, self.consts, strict=False):
             sources[value] = lambda place, const=const: self.outer.at(const, place)
         for value, x in zip(values[consts + len(carried) :], self.xs, strict=False):
-            sources[value] = lambda place, x=x: self.outer.at(x, self._at_time(x.shape, t, place.linear))
+            sources[value] = lambda place, x=x: self._element(x, self._at_time(x.shape, t, place.linear))
         held = [*values[consts : consts + len(carried)], *values[len(values) - len(found) :]]
         for value, ref in zip(held, (*carried, *found), strict=True):
             sources[value] = lambda _, ref=ref: ref

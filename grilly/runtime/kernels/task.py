@@ -10,6 +10,7 @@ from ..target import Target
 from .pull import Pull, buffer
 
 WORKGROUP = 256  # invocations in a workgroup, but for products on cooperative matrices
+SCANNING = 64  # ... and for kernels that do nothing but scan
 SMALL = 4096  # a task of at most this many elements is a stage of a kernel of one workgroup
 
 
@@ -57,6 +58,6 @@ def lanes_of(size: int, task: Task) -> int:
     return 4 if size % 4 == 0 and size >= 1 << 16 and wide else 1
 
 
-def groups_for(invocations: int) -> int:
+def groups_for(invocations: int, workgroup: int = WORKGROUP) -> int:
     """Workgroups that hold so many invocations."""
-    return max(1, -(-invocations // WORKGROUP))
+    return max(1, -(-invocations // workgroup))

@@ -1,0 +1,203 @@
+"""The loop of a reverse twin: the steps of another scan are computed again chunk by chunk, in registers, and gone back
+through (see `recompute`).
+
+What later steps read is loaded meanwhile. Where invocations are few, each has registers for two chunks: it computes one
+again while it goes back through another, for neither waits for the other.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+from ..builder import Index, Ref
+from ..indexing import add, assume, equal, least, mul, sub
+from ..ir import Chunks, Replay
+from .forth import Loop
+from .steps import Steps, size_of
+
+BACK = 4  # steps back whose inputs are loaded together, one such group ahead
+FEW = 1 << 14  # invocations that leave each other registers for two chunks
+
+
+def _nothing(_: int) -> None:
+    """What is done besides going back, where that is all."""
+
+
+def _parts(refs: Sequence[Ref], sizes: Sequence[int]) -> Iterator[list[Ref]]:
+    """Neighbours, so many a part."""
+    rest = iter(refs)
+    return (list(islice(rest, size)) for size in sizes)
+
+
+def _flat(rows: Sequence[Sequence[Ref]]) -> list[Ref]:
+    return [ref for row in rows for ref in row]
+
+
+class Twin(Loop):
+    """One invocation's way back, for one element."""
+
+    def _through(self, carried: list[Ref]) -> list[Ref]:
+        """From the last chunk to the first; the carry before each is what was saved, or how it all began."""
+        operands, chunks = self.operands, self._chunks
+        self.again = Steps(self.outer, self.place, self._replay.body, operands.replay_consts, operands.replay_xs)
+        if chunks.count:
+            carried = self._way()(carried)
+        return self._chunk(self._times(0, chunks.first), self.again.owned(operands.replay_initial), carried)
+
+    def _way(self) -> Callable[[list[Ref]], list[Ref]]:
+        """How the chunks after the first are gone through."""
+        if self._chunks.group > 1:
+            return self._in_groups
+        if self._chunks.count == 1 or self.b.target.software:
+            return self._one_by_one
+        return self._overlapping if size_of(self.scan) <= FEW else self._loading_ahead
+
+    @property
+    def _replay(self) -> Replay:
+        assert self.scan.replay
+        return self.scan.replay
+
+    @property
+    def _chunks(self) -> Chunks:
+        return self._replay.chunks
+
+    # Ways through the chunks -------------------------------------------------------------------------------------
+
+    def _one_by_one(self, carried: list[Ref]) -> list[Ref]:
+        def body(count: Index, carried: list[Ref]) -> list[Ref]:
+            chunk = self._from_behind(count)
+            return self._chunk(self._times_of(chunk), self._saved(chunk), carried)
+
+        return self.b.loop(0, self._chunks.count, 1, carried, body, bound=self._chunks.count)
+
+    def _loading_ahead(self, carried: list[Ref]) -> list[Ref]:
+        """While it goes back through a chunk, what the next one reads is loaded."""
+        last = self._from_behind(0)
+        state, forth = self._saved(last), self.again.load(self._times_of(last))
+        sizes = [len(part) for part in (carried, state, forth)]
+
+        def body(count: Index, now: list[Ref]) -> list[Ref]:
+            carried, state, forth = _parts(now, sizes)
+            mine, following = (self._times_of(self._from_behind(count, ahead)) for ahead in range(2))
+            self.again.hold(mine, forth)
+            self.steps.load(mine[-BACK:])
+            saved, forth = self._saved(self._from_behind(count, 1)), []
+            found = self._replayed(mine, state)[1]
+            carried = self._back(mine, found, carried, lambda k: forth.extend(self.again.load([following[k]])))
+            return [*carried, *saved, *forth]
+
+        first = [*carried, *state, *forth]
+        return self.b.loop(0, self._chunks.count, 1, first, body, bound=self._chunks.count)[: len(carried)]
+
+    def _overlapping(self, carried: list[Ref]) -> list[Ref]:
+        """While it goes back through a chunk, the next is computed again, and what the one after reads is loaded."""
+        every, last = self._chunks.every, self._times_of(self._from_behind(0))
+        self.again.hold(last, self.again.load(last))
+        back = self.steps.load(last[::-1])
+        found = _flat(self._replayed(last, self._saved(self._from_behind(0)))[1])
+        state = self._saved(self._from_behind(0, 1))
+        forth = self.again.load(self._times_of(self._from_behind(0, 1)))
+        sizes = [len(part) for part in (carried, found, back, state, forth)]
+
+        def body(count: Index, now: list[Ref]) -> list[Ref]:
+            carried, found, back, state, forth = _parts(now, sizes)
+            mine, following, later = (self._times_of(self._from_behind(count, ahead)) for ahead in range(3))
+            self.steps.hold(mine[::-1], back)
+            self.again.hold(following, forth)
+            saved, finding, back, forth = self._saved(self._from_behind(count, 2)), [], [], []
+
+            def beside(k: int) -> None:
+                state[:], results = self._again(following[k], state)
+                finding.extend(results)
+                back.extend(self.steps.load([following[every - 1 - k]]))
+                forth.extend(self.again.load([later[k]]))
+
+            finds = self._replay.found
+            carried = self._back(mine, [found[k : k + finds] for k in range(0, len(found), finds)], carried, beside)
+            return [*carried, *finding, *back, *saved, *forth]
+
+        first = [*carried, *found, *back, *state, *forth]
+        return self.b.loop(0, self._chunks.count, 1, first, body, bound=self._chunks.count)[: len(carried)]
+
+    def _in_groups(self, carried: list[Ref]) -> list[Ref]:
+        """Back through the chunks between two saved carries; the carries before them are computed again first."""
+        saved, b, chunks = self.operands.saved, self.b, self._chunks
+
+        def body(nth: Index, carried: list[Ref]) -> list[Ref]:
+            group = assume(sub(b, chunks.groups - 1, nth), chunks.groups)
+            number = mul(b, group, chunks.group)
+            final = equal(b, group, chunks.groups - 1)
+            count = assume(b.select(final, b.as_ref(chunks.last), b.as_ref(chunks.group)), chunks.group + 1)
+
+            def forth(k: Index, state: list[Ref]) -> list[Ref]:
+                self._store_each(saved, add(b, k, chunks.groups), state)
+                return self._replayed(self._times_of(add(b, number, k)), state)[0]
+
+            def back(nth: Index, carried: list[Ref]) -> list[Ref]:
+                k = assume(sub(b, sub(b, count, 1), nth), chunks.group)
+                before = self._saved(add(b, k, chunks.groups))
+                return self._chunk(self._times_of(add(b, number, k)), before, carried)
+
+            b.loop(0, count, 1, self._saved(group), forth, bound=chunks.group)
+            return b.loop(0, count, 1, carried, back, bound=chunks.group)
+
+        return b.loop(0, chunks.groups, 1, carried, body, bound=chunks.groups)
+
+    # One chunk ---------------------------------------------------------------------------------------------------
+
+    def _chunk(self, times: list[Index], state: list[Ref], carried: list[Ref]) -> list[Ref]:
+        """Computes the steps of a chunk again, then goes back through them."""
+        self.steps.load(times[-BACK:])
+        self.again.load(times)
+        state, found = self._replayed(times, state)
+        for carry, ref in zip(self.eqn.outputs[len(self.scan.body.outputs) :], state, strict=False):
+            self._store(carry, carry.size, 0, ref)
+        return self._back(times, found, carried)
+
+    def _replayed(self, times: list[Index], state: list[Ref]) -> tuple[list[Ref], list[list[Ref]]]:
+        """Steps of the other scan: the carry after them, and what each found."""
+        found = []
+        for t in times:
+            state, results = self._again(t, state)
+            found.append(results)
+        return state, found
+
+    def _again(self, t: Index, state: list[Ref]) -> tuple[list[Ref], list[Ref]]:
+        """A step of the other scan: its carry, and what it found. Where that scan runs only here, it puts out."""
+        replay = self._replay
+        outputs = self.again.run(t, state)
+        state, rest = outputs[: replay.carries], outputs[replay.carries :]
+        self._store_each(self.eqn.outputs[len(self.scan.body.outputs) + replay.carries :], t, rest[replay.found :])
+        return state, rest[: replay.found]
+
+    def _back(
+        self,
+        times: Sequence[Index],
+        found: Sequence[Sequence[Ref]],
+        carried: list[Ref],
+        beside: Callable[[int], None] = _nothing,
+    ) -> list[Ref]:
+        """Back through the steps of a chunk, with something done beside each."""
+        for k, number in enumerate(reversed(range(len(times)))):
+            if k % BACK == 0:
+                self.steps.load(times[max(0, number + 1 - 2 * BACK) : max(0, number + 1 - BACK)])
+            beside(k)
+            carried = self._step(times[number], carried, found[number])
+        return carried
+
+    def _from_behind(self, count: Index, ahead: int = 0) -> Index:
+        """The number of a chunk, counted from the last one; `ahead` of it, but not below 0."""
+        last = self._chunks.count - 1
+        return assume(sub(self.b, last, least(self.b, add(self.b, count, ahead), last)), last + 1)
+
+    def _times_of(self, chunk: Index) -> list[Index]:
+        """The steps of a chunk after the first."""
+        start = add(self.b, mul(self.b, chunk, self._chunks.every), self._chunks.first)
+        return self._times(start, self._chunks.every)
+
+    def _times(self, start: Index, length: int) -> list[Index]:
+        """Which element of the sequences belongs to each step of the other scan, which runs the other way round."""
+        return [self._time(add(self.b, start, k), not self.scan.reverse) for k in range(length)]
+
+    def _saved(self, row: Index) -> list[Ref]:
+        """Carries that were saved."""
+        return self.again.owned_at(self.operands.saved, row)
