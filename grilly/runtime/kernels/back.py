@@ -14,7 +14,7 @@ from ..ir import Chunks, Replay
 from .forth import Loop
 from .steps import Steps, size_of
 
-BACK = 4  # steps back whose inputs are loaded together, one such group ahead
+BACK, BACK_ALONE = 4, 8  # steps back whose inputs are loaded together, one such group ahead; in a chunk without others
 FEW = 1 << 14  # invocations that leave each other registers for two chunks
 
 
@@ -60,6 +60,11 @@ class Twin(Loop):
     def _chunks(self) -> Chunks:
         return self._replay.chunks
 
+    @property
+    def _together(self) -> int:
+        """Steps back whose inputs are loaded together."""
+        return BACK if self._chunks.count else BACK_ALONE
+
     # Ways through the chunks -------------------------------------------------------------------------------------
 
     def _one_by_one(self, carried: list[Ref]) -> list[Ref]:
@@ -79,7 +84,7 @@ class Twin(Loop):
             carried, state, forth = _parts(now, sizes)
             mine, following = (self._times_of(self._from_behind(count, ahead)) for ahead in range(2))
             self.again.hold(mine, forth)
-            self.steps.load(mine[-BACK:])
+            self.steps.load(mine[-self._together :])
             saved, forth = self._saved(self._from_behind(count, 1)), []
             found = self._replayed(mine, state)[1]
             carried = self._back(mine, found, carried, lambda k: forth.extend(self.again.load([following[k]])))
@@ -146,7 +151,7 @@ class Twin(Loop):
 
     def _chunk(self, times: list[Index], state: list[Ref], carried: list[Ref]) -> list[Ref]:
         """Computes the steps of a chunk again, then goes back through them."""
-        self.steps.load(times[-BACK:])
+        self.steps.load(times[-self._together :])
         self.again.load(times)
         state, found = self._replayed(times, state)
         for carry, ref in zip(self.eqn.outputs[len(self.scan.body.outputs) :], state, strict=False):
@@ -178,8 +183,9 @@ class Twin(Loop):
     ) -> list[Ref]:
         """Back through the steps of a chunk, with something done beside each."""
         for k, number in enumerate(reversed(range(len(times)))):
-            if k % BACK == 0:
-                self.steps.load(times[max(0, number + 1 - 2 * BACK) : max(0, number + 1 - BACK)])
+            if k % self._together == 0:
+                rest = times[: max(0, number + 1 - self._together)]
+                self.steps.load(rest[-self._together :])
             beside(k)
             carried = self._step(times[number], carried, found[number])
         return carried
