@@ -111,3 +111,10 @@ def test_the_oracle_divides_exactly():
     """A canary: without conftest's XLA_FLAGS, jitted JAX multiplies by the reciprocal of a constant."""
     x = np.random.default_rng(3).standard_normal(T * N).astype(np.float32)
     same_bits(jax.jit(lambda x: x / np.float32(1.5))(x), x / np.float32(1.5))
+
+
+def test_reciprocals_of_every_mantissa(device):
+    """The slopes of surrogates are reciprocals."""
+    exponents = np.random.default_rng(4).integers(127 - 120, 127 + 120, 1 << 23, dtype=np.uint32)
+    y = (np.arange(1 << 23, dtype=np.uint32) | exponents << 23).view(np.float32)
+    same_bits(np.asarray(grilly.jit(lambda y: 1 / y, device=device)(y)), np.float32(1) / y)

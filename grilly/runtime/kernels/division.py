@@ -25,7 +25,8 @@ def divided(b: Builder, x: Ref, y: Ref, dividend: Atom, divisor: Atom) -> Ref:
         return b.as_float(divided(b, b.as_float(x, F32), b.as_float(y, F32), dividend, divisor), x.dtype)
     x, by_x = _scaled(b, x, dividend, Op.FOrdLessThan, TINY, SCALE)
     y, by_y = _scaled(b, y, divisor, Op.FOrdGreaterThan, HUGE, -SCALE)
-    quotient = _quotient(b, x, y)
+    unit = isinstance(dividend, Literal) and dividend.value == 1
+    quotient = _reciprocal(b, y) if unit else _quotient(b, x, y)
     for factor in (by_x, by_y):
         quotient = quotient if factor is None else b.op(Op.FMul, F32, quotient, factor)
     return quotient
@@ -70,6 +71,16 @@ def _quotient(b: Builder, x: Ref, y: Ref) -> Ref:
     return quotient
 
 
+def _reciprocal(b: Builder, y: Ref) -> Ref:
+    """1 / y: the guess, corrected twice. What is left over of a guess of 0 is no number, so a sign is never lost."""
+    one, minus = _power(b, 0), _negated(b, y)
+    reciprocal = b.op(Op.FDiv, F32, one, y)
+    for _ in range(2):
+        rest = _fma(b, minus, reciprocal, one)
+        reciprocal = b.select(_is_finite(b, rest), _fma(b, rest, reciprocal, reciprocal), reciprocal)
+    return reciprocal
+
+
 def _root(b: Builder, x: Ref) -> Ref:
     root = b.ext(Ext.Sqrt, F32, x)
     slope = b.op(Op.FDiv, F32, _power(b, -1), root)
@@ -80,10 +91,12 @@ def _root(b: Builder, x: Ref) -> Ref:
 
 def _corrected(b: Builder, guess: Ref, rest: Ref, slope: Ref) -> Ref:
     """`guess + rest slope`; a guess that leaves nothing over (zeros keep their sign), or no number, stays."""
-    size = b.ext(Ext.FAbs, F32, rest)
-    some = b.op(Op.FOrdGreaterThan, BOOL, size, b.const(np.float32(0)))
-    finite = b.op(Op.FOrdLessThan, BOOL, size, b.const(np.float32(np.inf)))
-    return b.select(b.both(some, finite), _fma(b, rest, slope, guess), guess)
+    some = b.op(Op.FOrdGreaterThan, BOOL, b.ext(Ext.FAbs, F32, rest), b.const(np.float32(0)))
+    return b.select(b.both(some, _is_finite(b, rest)), _fma(b, rest, slope, guess), guess)
+
+
+def _is_finite(b: Builder, x: Ref) -> Ref:
+    return b.op(Op.FOrdLessThan, BOOL, b.ext(Ext.FAbs, F32, x), b.const(np.float32(np.inf)))
 
 
 def _beyond(b: Builder, x: Ref, order: Op, exponent: int) -> Ref:
