@@ -16,7 +16,7 @@ from .rewrite import Editor, live_scan
 from .target import Target
 
 REGISTERS = 64  # of an invocation, for the carries of a single chunk
-SHORT, LONGEST = 16, 32  # steps of a chunk: the twin's code grows with them; some code is always worth its while
+SHORT, LONGEST = 16, 32  # steps of a single chunk, and of one among others: the twin's code grows with them
 REGISTERS_OF_ALL = 1 << 22  # of a large GPU, for what all invocations hold of a chunk
 SAVED = 1 << 21  # as many values may be saved by all of them, however large T
 LONGEST_ON_CPU = 4  # a CPU has few registers, and compiles slowly
@@ -142,23 +142,28 @@ class _Replayed:
 
 
 def _chunks(length: int, carries: int, sequences: int, size: int, own: bool, target: Target) -> Chunks:
-    """A chunk's states and inputs fit into registers, of which few invocations have many.
+    """About a root of T of steps a chunk, if registers hold so many.
 
     Where T is large, chunks are grouped, so that memory grows with sqrt(T): only of carries that each invocation has of
     its own, since it alone reads again what it wrote.
     """
-    if target.software:
-        every = single = max(2, min(LONGEST_ON_CPU, REGISTERS // max(1, carries)))
-    else:
-        single = max(2, min(SHORT, REGISTERS // max(1, carries)))
-        words = max(32, min(128, REGISTERS_OF_ALL // size))
-        two = size <= FEW
-        every = _power_of_two(max(2, min(LONGEST, words // (carries + sequences * (1 + two)))))
-    if length <= max(single, every):
-        return Chunks(length, max(single, every))
+    single, every = _held(carries, sequences, size, target)
+    if length <= single:
+        return Chunks(length, single)
     every = min(every, max(8, _power_of_two(2 * math.isqrt(length - 1))))
     grouped = own and length > every * max(UNGROUPED, SAVED // size)
     return Chunks(length, every, math.isqrt(length // every) if grouped else 1)
+
+
+def _held(carries: int, sequences: int, size: int, target: Target) -> tuple[int, int]:
+    """The most steps of a single chunk, and of one among others: the fewer invocations, the more registers each has."""
+    single = max(2, min(LONGEST_ON_CPU if target.software else SHORT, REGISTERS // max(1, carries)))
+    if target.software:
+        return single, single
+    words = max(32, min(128, REGISTERS_OF_ALL // size))
+    step = max(1, carries + sequences * (2 if size <= FEW else 1))
+    every = _power_of_two(max(2, min(LONGEST, words // step)))
+    return max(single, every), every
 
 
 def _power_of_two(n: int) -> int:
