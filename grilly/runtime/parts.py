@@ -1,6 +1,7 @@
 """Products of few results and great depth, in parts: each part's product, then the sum of the parts.
 
-A workgroup computes one tile of the result; few tiles would leave most of a GPU idle.
+A workgroup computes one tile of the result; few tiles would leave most of a GPU idle. Whoever reads the product adds a
+few parts up for itself; for many there is a kernel.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from .target import Target
 
 BUSY = 1024  # workgroups of ordinary products that keep a GPU busy; those on cooperative matrices need fewer
 SHORTEST = 4  # tiles of depth that a part has at least
+FEW = 8  # parts that every reader adds up
 
 
 def in_parts(graph: Graph, target: Target) -> Graph:
@@ -67,7 +69,20 @@ def _in_parts(editor: Editor, eqn: Equation, nth: int, parts: int) -> Atom:
     params = {**eqn.params, "dimension_numbers": (tuple(depth), tuple(batch)), **order}
     aval = eqn.outputs[0].aval
     each = editor.made("dot_general", inputs, replace(aval, shape=(parts, *aval.shape)), eqn, **params)
-    return editor.made("reduce_sum", [each], aval, eqn, axes=(0,))
+    if parts > FEW:
+        return editor.made("reduce_sum", [each], aval, eqn, axes=(0,))
+    total, *others = (_part(editor, eqn, each, k) for k in range(parts))
+    for part in others:
+        total = editor.make("add", [total, part], aval.shape, eqn)
+    return total
+
+
+def _part(editor: Editor, eqn: Equation, each: Value, k: int) -> Value:
+    """The product of part `k`."""
+    shape = each.shape[1:]
+    start, stop = (k, *(0 for _ in shape)), (k + 1, *shape)
+    part = editor.make("slice", [each], (1, *shape), eqn, start_indices=start, limit_indices=stop)
+    return editor.make("reshape", [part], shape, eqn)
 
 
 def _with_parts(editor: Editor, eqn: Equation, operand: Atom, axis: int, parts: int) -> Value:

@@ -160,7 +160,7 @@ def test_the_same_bits_from_run_to_run(device, monkeypatch):
     monkeypatch.setattr(device, "target", dataclasses.replace(device.target, software=False))
     run, x, w = grilly.jit(jnp.matmul, device=device), normal(8, 1024), normal(1024, 8)
     first = np.asarray(run(x, w))
-    assert "reduction[8,8]" in run.lower(x, w).plan  # it is cut
+    assert "matmul[8,8,8]" in run.lower(x, w).plan  # it is cut
     is_as_accurate(first, x, w)
     np.testing.assert_array_equal(first, np.asarray(run(x, w)))
 
@@ -260,6 +260,13 @@ def test_a_deep_product_of_few_results_is_cut(target):
     assert deep[-1] == "reduction[64,64]"
     assert any(label.endswith(("[32,64,64]", "[128,64,64]")) for label in deep)
     assert labels(compiled(jnp.matmul, (64, 1 << 14), (1 << 14, 64), target=Target())) == ["matmul[64,64]"]
+
+
+def test_a_few_parts_are_added_up_by_whoever_reads_the_product():
+    def function(x, w):
+        return lax.scan(lambda v, x: (v + x, v * x), jnp.zeros(64), jnp.matmul(x, w))
+
+    assert labels(compiled(function, (16, 512), (512, 64), target=GPU)) == ["matmul[8,16,64]", "scan[64]"]
 
 
 def test_the_same_bytes_every_time():
