@@ -8,11 +8,12 @@ from .partition import Kernel, reads
 from .plan import Arena, Argument, Constant, Output, Slot
 
 ALIGNMENT = 256
+LITTLE = 4 << 20  # bytes of a value that is worth less than kernels running side by side
 
 
 @dataclass(frozen=True)
 class Lifetime:
-    """From the kernel that writes a value to the last one that reads it."""
+    """From the kernel that writes a value to the last one that reads it. Of little values, also those beside these."""
 
     first: int
     last: int
@@ -75,12 +76,27 @@ class _Access:
         self.kernels = kernels
         self.reads = [{task: reads(graph, known, task) for task in kernel.tasks} for kernel in kernels]
         self.writer = {root: k for k, kernel in enumerate(kernels) for task in kernel.tasks for root in task.roots}
+        self.beside = self._beside()
         self.lifetimes = {value: self._lifetime(value) for value in stored}
+
+    def _beside(self) -> list[Lifetime]:
+        """The kernels that can run side by side with each, as none of them reads what another one writes."""
+        starts, written = [0], set()
+        for k, (kernel, found) in enumerate(zip(self.kernels, self.reads, strict=True)):
+            if any(not written.isdisjoint(leaves) for leaves in found.values()):
+                starts.append(k)
+                written = set()
+            written.update(root for task in kernel.tasks for root in task.roots)
+        ends = (*starts[1:], len(self.kernels))
+        return [Lifetime(start, end - 1) for start, end in zip(starts, ends, strict=True) for _ in range(start, end)]
 
     def _lifetime(self, value: Value) -> Lifetime:
         first = self.writer[value]
         readers = [k for k, found in enumerate(self.reads) if any(value in leaves for leaves in found.values())]
-        return Lifetime(first, max([first, *readers]))
+        last = max([first, *readers])
+        if value.aval.nbytes > LITTLE:
+            return Lifetime(first, last)
+        return Lifetime(self.beside[first].first, self.beside[last].last)
 
     def updates(self, root: Value, argument: Value) -> bool:
         """Whether the task that computes `root` reads `argument`, and only at the very places it writes."""

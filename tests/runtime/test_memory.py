@@ -98,6 +98,17 @@ def test_results_that_are_arguments_views_or_equal_take_no_memory():
     assert plan.outputs == (Argument(0), Output(1), Output(1), Argument(0))
 
 
+@pytest.mark.parametrize(("size", "waits"), [(8, [2, 4]), (2048, [2, 3, 4])])
+def test_kernels_run_side_by_side_where_that_takes_little_memory(size, waits):
+    def function(a, b):
+        c, d = a @ a, a @ b
+        e, f = c @ c, d @ d  # f has room where c lies, once e is computed
+        return [e @ f]
+
+    dispatches = lower(function, [Aval((size, size), FLOATS)] * 2).plan.dispatches
+    assert [k for k, dispatch in enumerate(dispatches) if dispatch.barrier] == waits
+
+
 @pytest.mark.parametrize("software", [True, False], ids=["cpu", "gpu"])
 def test_memory_beside_arguments_and_results_grows_with_the_root_of_time(software):
     """Of a LIF layer, forward and backward, with a loss between them: on a GPU at every T on the way, too."""
