@@ -14,7 +14,8 @@ from .kernels import elementwise, reduction, scan
 from .kernels.gather import COMPUTED, keeps_place
 from .kernels.operand import PRODUCTS
 from .kernels.pull import JOINT, REPEATING, RULES
-from .kernels.task import SMALL, Task
+from .kernels.small import is_small
+from .kernels.task import Task
 from .target import Target
 from .trace import unsupported
 
@@ -305,18 +306,12 @@ def _scheduled(graph: Graph, drafts: list[_Draft], target: Target) -> Partition:
     needed = {leaf for found in read.values() for leaf in found} | set(graph.outputs)
     for draft in drafts:
         draft.task = replace(draft.task, roots=tuple(root for root in draft.task.roots if root in needed))
-    kernels = _levelled(graph, _clustered(drafts, read), read, target)
+    kernels = _levelled(graph, _clustered(drafts, read, target), read, target)
     order = [root for kernel in kernels for task in kernel.tasks for root in task.roots]
     return Partition(tuple(kernels), tuple(order))
 
 
-def is_small(task: Task) -> bool:
-    """Whether one workgroup does the task in no time."""
-    work = task.anchors[0].inputs[0].size if task.kind == "reduction" else math.prod(task.domain)
-    return task.kind in ("map", "reduction") and work <= SMALL
-
-
-def _clustered(drafts: list[_Draft], read: dict[_Draft, dict[Value, bool]]) -> list[list[_Draft]]:
+def _clustered(drafts: list[_Draft], read: dict[_Draft, dict[Value, bool]], target: Target) -> list[list[_Draft]]:
     """Groups of small tasks that can run one after another with nothing else in between; others stay alone."""
     maker = {root: draft for draft in drafts for root in _made(draft.task)}
     clusters: list[list[_Draft]] = []
@@ -325,9 +320,9 @@ def _clustered(drafts: list[_Draft], read: dict[_Draft, dict[Value, bool]]) -> l
     for draft in sorted(drafts, key=lambda d: d.level):
         needs = {home[maker[leaf]] for leaf in read[draft] if leaf in maker}
         chosen = None
-        if is_small(draft.task):
+        if is_small(draft.task, target):
             for k in reversed(range(len(clusters))):
-                joins = is_small(clusters[k][0].task)
+                joins = is_small(clusters[k][0].task, target)
                 if joins and not any(k in above[n] for n in needs if n != k):
                     chosen = k
                     break

@@ -11,7 +11,6 @@ from .pull import Pull, buffer
 
 WORKGROUP = 256  # invocations in a workgroup, but for products on cooperative matrices
 SCANNING = 64  # ... and for kernels that do nothing but scan
-SMALL = 4096  # a task of at most this many elements is a stage of a kernel of one workgroup
 
 
 @dataclass(frozen=True, eq=False)
