@@ -11,9 +11,13 @@ import jax
 import numpy as np
 
 import grilly
+from grilly import functional as F
+from grilly import nn, optim
 from grilly.runtime import find_device
 
-CALLS, ROUNDS = 1000, 10
+from .train_step import net
+
+CALLS, ROUNDS = 100, 100  # few calls in a round, so that no call waits for the device
 LEAVES = 20
 
 
@@ -39,6 +43,7 @@ def measure(title: str, call: Callable[[], object]) -> None:
     call(), call(), call()
     rows = []
     for _ in range(ROUNDS):
+        device.wait_for(device._submitted)
         submits.seconds, start = 0.0, time.thread_time()
         for _ in range(CALLS):
             call()
@@ -70,7 +75,22 @@ def update() -> None:
     measure(f"a pytree of {LEAVES} leaves, donated", call)
 
 
+def training_step() -> None:
+    """Of the layers of README's net, smaller: the host does the same for all sizes."""
+    snn, device = net((16, 16, 10)), find_device("vulkan")
+    step = grilly.train_step(snn, nn.CrossEntropyLoss(), optim.AdamW(snn.parameters()))
+    x_seq = grilly.put(np.ones((2, 4, 16), np.float32), device)
+    labels = grilly.put(np.zeros(4, np.int32), device)
+
+    def call() -> None:
+        F.reset_net(snn)
+        step(x_seq, labels)
+
+    measure("a training step, with F.reset_net", call)
+
+
 if __name__ == "__main__":
     print("a call of a known signature")
     increments()
     update()
+    training_step()

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -85,7 +85,7 @@ class TrainStep:
         self._shapes: dict[tuple, tuple[int, ...]] = {}  # of the rate
         self._key: Array | None = None
         self._seeded = -1  # which setting of the seed the key is of
-        self._prepared: _Prepared | None = None
+        self._prepared: tuple[Layout, tuple, Jit] | None = None
         self._names(net.calls.layout)
 
     def __call__(self, x: Any, labels: Any) -> tuple[Array, Array]:
@@ -109,7 +109,8 @@ class TrainStep:
         jitted, arguments = self._call(layout, learned, x, labels)
         loss, rate, params, state, buffers, self._key, silent_for = jitted(*arguments)
         self._optimizer.finish(learned, params, state)
-        layout.write_changes({}, buffers)
+        for buffer, value in zip(layout.buffers.values(), buffers, strict=True):
+            buffer.data = value
         self._silence.after(silent_for, stacklevel=3)
         return loss, rate
 
@@ -121,16 +122,16 @@ class TrainStep:
 
     def _call(self, layout: Layout, learned: list[Parameter], x: Any, labels: Any) -> tuple[Jit, tuple]:
         """The compiled step, and what it is called with."""
-        prepared, variables = self._prepare(layout), layout.on_device()
-        names = prepared.names
+        layout.place()
         x = _on(layout.device, x, "x")
-        labels = _on(layout.device, self._checked(layout, variables, x, labels), "labels")
+        labels = _on(layout.device, self._checked(layout, x, labels), "labels")
         update = self._optimizer.begin(learned)
-        own = {names[number] for group in update.params for number in group}
-        rest = {name: value for name, value in variables.parameters.items() if name not in own}
-        return prepared.jitted, (
-            update.params, update.state, variables.buffers, self._random_key(layout),
-            self._silence.before(layout), rest, variables.constants, update.rates, x, labels, update.choices,
+        own = set(map(id, learned))
+        rest = [parameter.data for parameter in layout.parameters.values() if id(parameter) not in own]
+        buffers = [buffer.data for buffer in layout.buffers.values()]
+        return self._prepare(layout, update.numbers, update.choices), (
+            update.params, update.state, buffers, self._random_key(layout), self._silence.before(layout),
+            rest, layout.packed, update.rates, x, labels,
         )  # fmt: skip
 
     # Before the call ----------------------------------------------------------------------------------------
@@ -151,12 +152,11 @@ class TrainStep:
             )
         return layout
 
-    def _prepare(self, layout: Layout) -> "_Prepared":
-        """The names and the compiled step, found anew after an attribute of a module was set."""
-        if self._prepared is None or self._prepared.layout is not layout:
-            names = self._names(layout)
-            self._prepared = _Prepared(layout, names, self._jitted(layout, names))
-        return self._prepared
+    def _prepare(self, layout: Layout, *statics: tuple) -> Jit:
+        """The compiled step, found anew after an attribute of a module was set, or anything else that is no array."""
+        if self._prepared is None or self._prepared[0] is not layout or self._prepared[1] != statics:
+            self._prepared = layout, statics, self._jitted(layout, self._names(layout), *statics)
+        return self._prepared[2]
 
     def _names(self, layout: Layout) -> dict[str, str]:
         """The net's name for each parameter, by the optimizer's number."""
@@ -169,14 +169,15 @@ class TrainStep:
             )
         return {str(number): names[id(p)] for number, p in enumerate(self._optimizer.parameters)}
 
-    def _checked(self, layout: Layout, variables: Variables, x: Any, labels: Any) -> Any:
+    def _checked(self, layout: Layout, x: Any, labels: Any) -> Any:
         """The labels, after a look at those on the host."""
         if not isinstance(self._loss, Loss) or isinstance(labels, Array):
             return labels
         seen = layout.choices, np.shape(x)
         if seen not in self._shapes:
             key = np.zeros(2, np.uint32)
-            given = jax.tree.map(_struct, (variables._replace(states=layout.at_rest()), x, key, key))
+            variables = layout.on_device()._replace(states=layout.at_rest())
+            given = jax.tree.map(_struct, (variables, x, key, key))
             self._shapes[seen] = jax.eval_shape(lambda *args: self._rate(layout, *args)[0], *given).shape
         return self._loss.checked(labels, self._shapes[seen])
 
@@ -195,28 +196,32 @@ class TrainStep:
 
     # The call -----------------------------------------------------------------------------------------------
 
-    def _jitted(self, layout: Layout, names: dict[str, str]) -> Jit:
-        setting = layout.choices, layout.device, tuple(names.items())
+    def _jitted(self, layout: Layout, names: dict[str, str], numbers: tuple, choices: tuple) -> Jit:
+        setting = layout.choices, layout.device, tuple(names.items()), numbers, choices
         if setting not in self._compiled:
-            step = self._pure(layout, names)
-            self._compiled[setting] = jit(step, device=layout.device, donate_argnums=range(5), static_argnums=(10,))
+            step = self._pure(layout, names, numbers, choices)
+            self._compiled[setting] = jit(step, device=layout.device, donate_argnums=range(5))
         return self._compiled[setting]
 
-    def _pure(self, layout: Layout, names: dict[str, str]) -> Callable:
-        """The training step as a pure function."""
+    def _pure(self, layout: Layout, names: dict[str, str], numbers: tuple, choices: tuple) -> Callable:
+        """The training step as a pure function, of lists: they cost a call less than dicts."""
 
-        def step(params, state, buffers, key, silent_for, rest, constants, rates, x, labels, choices):
+        def step(params, state, buffers, key, silent_for, rest, constants, rates, x, labels):
             next_key, encoder_key, net_key = (None,) * 3 if key is None else _split(key)
+            own = [names[number] for number in numbers]
+            others = [name for name in layout.parameters if name not in own]
 
-            def loss_of(params: tuple[dict[str, Any], ...]) -> Any:
-                learned = {names[number]: value for group in params for number, value in group.items()}
-                variables = Variables(rest | learned, buffers, constants, layout.at_rest())
+            def loss_of(params: list[Any]) -> Any:
+                parameters = dict(zip((*own, *others), (*params, *rest), strict=True))
+                held = dict(zip(layout.buffers, buffers, strict=True))
+                variables = Variables(parameters, held, layout.unpacked(constants), layout.at_rest())
                 rate, ran = self._rate(layout, variables, x, encoder_key, net_key)
-                return _scalar(self._loss(rate, labels)), (rate, ran.buffers, longer(silent_for, ran.fired))
+                changed = list(ran.buffers.values()), longer(layout, silent_for, ran.fired)
+                return _scalar(self._loss(rate, labels)), (rate, *changed)
 
             with jax.default_matmul_precision(PRECISIONS[self._precision]):
                 (loss, (rate, buffers, silent_for)), grads = jax.value_and_grad(loss_of, has_aux=True)(params)
-            params, state = self._optimizer.updated(Update(params, state, rates, choices), grads)
+            params, state = self._optimizer.updated(Update(params, state, rates, numbers, choices), grads)
             return loss, rate, params, state, buffers, next_key, silent_for
 
         return step
@@ -229,16 +234,10 @@ class TrainStep:
         return (ran.out.mean(axis=0) if layout.sequences else ran.out), ran
 
 
-class _Prepared(NamedTuple):
-    """What a step needs as long as the net's layout stays the same."""
-
-    layout: Layout
-    names: dict[str, str]
-    jitted: Jit
-
-
 def _on(device: Device, given: Any, name: str) -> Any:
     """A batch as a compiled call on the device takes it."""
+    if type(given) is Array:
+        return checked(given, name, device)
     return jax.tree.map(functools.partial(checked, name=name, device=device), given)
 
 

@@ -179,7 +179,7 @@ def _evaluated(layout: Layout) -> Any:
 
 
 def _trained(layout: Layout) -> Any:
-    def forward(variables: Variables, inputs: tuple, key: Any, learned: dict, silent_for: dict) -> Any:
+    def forward(variables: Variables, inputs: tuple, key: Any, learned: dict, silent_for: list) -> Any:
         states, with_states = _floats(variables.states)
         values, with_values = _floats(inputs)
 
@@ -187,7 +187,7 @@ def _trained(layout: Layout) -> Any:
             parameters = variables.parameters | learned
             given = variables._replace(parameters=parameters, states=with_states(states))
             ran = layout.run(given, with_values(values), key)
-            changes = ran.states, ran.buffers, longer(silent_for, ran.fired)
+            changes = ran.states, ran.buffers, longer(layout, silent_for, ran.fired)
             return (ran.out, _floats(ran.states)[0]), changes
 
         (out, _), vjp, (new_states, buffers, silent_for) = jax.vjp(pure, learned, states, values, has_aux=True)

@@ -28,7 +28,7 @@ class Variables(NamedTuple):
 
     parameters: dict[str, Any]
     buffers: dict[str, Any]
-    constants: dict[str, Any]  # leaves of pure functions, such as F.LIFParams or a surrogate
+    constants: list[Any]  # the leaves of all pure functions, such as F.LIFParams or a surrogate
     states: dict[str, Any]  # of each module that keeps one; None before its first step
 
 
@@ -63,32 +63,41 @@ class Layout:
         self.draws = any(module.random and module.training for module in modules.values())
         self.parameters = dict(net.named_parameters())
         self.buffers = dict(net.named_buffers())
-        self._leaves = {
+        self._functions = {
             f"{name}.{attribute}": (module, attribute)
             for name, module in modules.items()
             for attribute, value in vars(module).items()
             if _holds_leaves(value)
         }
+        self._structure = jax.tree.structure(self._pure_functions())
         self.choices = tuple((name, type(module), *_choices(module)) for name, module in modules.items())
-        self._placed: dict[str, tuple[Any, Any]] = {}
+        self._placed: dict[str, tuple[Any, list[Array]]] = {}
 
     def read(self) -> Variables:
         """What the modules hold now."""
+        return self._read(jax.tree.leaves(self._pure_functions()))
+
+    def _read(self, constants: list[Any]) -> Variables:
         return Variables(
             {name: parameter.data for name, parameter in self.parameters.items()},
             {name: buffer.data for name, buffer in self.buffers.items()},
-            {name: getattr(*place) for name, place in self._leaves.items()},
+            constants,
             {name: node._state for name, node in self.nodes.items()},
         )
+
+    def _pure_functions(self) -> list[Any]:
+        return [getattr(*place) for place in self._functions.values()]
 
     def write(self, variables: Variables) -> None:
         """Puts arrays into the modules."""
         for name, value in variables.parameters.items():
             self.parameters[name].data = value
-        for name, value in variables.constants.items():
-            module, attribute = self._leaves[name]
-            object.__setattr__(module, attribute, value)  # no edit: it is the same attribute
+        self._set(jax.tree.unflatten(self._structure, variables.constants))
         self.write_changes(variables.states, variables.buffers)
+
+    def _set(self, pure_functions: list[Any]) -> None:
+        for place, value in zip(self._functions.values(), pure_functions, strict=True):
+            object.__setattr__(*place, value)  # no edit: it is the same attribute
 
     def write_changes(self, states: dict[str, Any], buffers: dict[str, Any]) -> None:
         """Puts what a call changes into the modules."""
@@ -104,20 +113,35 @@ class Layout:
     # On the device ------------------------------------------------------------------------------------------
 
     def on_device(self) -> Variables:
-        """What the modules hold, as Arrays: what is still on the host moves to the net's device for good."""
+        """What the modules hold, as Arrays."""
+        self.place()
+        return self._read(self.constants)
+
+    def place(self) -> None:
+        """What is still on the host moves to the net's device for good."""
         for held in (*self.parameters.values(), *self.buffers.values()):
             if type(held.data) is not Array:
                 held.data = put(held.data, self.device)
-        found = self.read()
-        constants = {name: self._on_device(name, value) for name, value in found.constants.items()}
-        return found._replace(constants=constants)
 
-    def _on_device(self, name: str, value: Any) -> Any:
-        given, placed = self._placed.get(name, (None, None))
-        if given is not value:
-            placed = jax.tree.map(lambda leaf: put(np.asarray(leaf, np.float32), self.device), value)
-            self._placed[name] = value, placed
-        return placed
+    @functools.cached_property
+    def constants(self) -> list[Array]:
+        """The leaves of all pure functions, on the device."""
+        for name, value in zip(self._functions, self._pure_functions(), strict=True):
+            if name not in self._placed or self._placed[name][0] is not value:
+                leaves = [put(np.asarray(leaf, np.float32), self.device) for leaf in jax.tree.leaves(value)]
+                self._placed[name] = value, leaves
+        return [leaf for name in self._functions for leaf in self._placed[name][1]]
+
+    @functools.cached_property
+    def packed(self) -> list[Array]:
+        """As `constants`, with all numbers in one array: a call costs the host less the fewer arrays it takes."""
+        numbers = [leaf for leaf in jax.tree.leaves(self._pure_functions()) if not np.shape(leaf)]
+        return [put(np.array(numbers, np.float32), self.device), *(leaf for leaf in self.constants if leaf.shape)]
+
+    def unpacked(self, packed: list[Any]) -> list[Any]:
+        """The constants, of what `packed` is in a compiled call."""
+        numbers, arrays = iter(packed[0]), iter(packed[1:])
+        return [next(arrays if leaf.shape else numbers) for leaf in self.constants]
 
     def inherit(self, older: "Layout") -> None:
         """Takes over the constants that another layout of the net has on the device."""
@@ -151,12 +175,13 @@ class Layout:
     @contextlib.contextmanager
     def _holding(self, variables: Variables, current: Running) -> Iterator[None]:
         """In it the modules hold these arrays."""
-        before, token = self.read(), running.set(current)
+        before, pure_functions, token = self.read(), self._pure_functions(), running.set(current)
         try:
             self.write(variables)
             yield
         finally:
             self.write(before)
+            self._set(pure_functions)  # the very same ones
             running.reset(token)
 
     def _say_where(self, error: GrillyError, failed: "Module | None", outer: Running | None) -> None:
@@ -225,12 +250,12 @@ def _holds_leaves(value: Any) -> bool:
 
 def _choices(module: "Module") -> tuple:
     """What decides a module's trace beside its arrays: its other attributes, by value where they have one."""
-    return tuple(
-        (name, _hashable(value)) for name, value in vars(module).items() if name[0] != "_" and not _holds_leaves(value)
-    )
+    return tuple((name, _hashable(value)) for name, value in vars(module).items() if name[0] != "_")
 
 
 def _hashable(value: Any) -> Any:
+    if _holds_leaves(value):
+        return jax.tree.structure(value)
     try:
         hash(value)
     except TypeError:

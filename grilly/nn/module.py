@@ -262,10 +262,10 @@ class Module:
 
     def _cut(self, keep_state: bool) -> None:
         for module in self.modules():
-            state = module._state if keep_state else None
-            vars(module).update(_state=state, _spent=False)
-            if "_calls" in vars(module):
-                module.calls.forget("since F.detach_net" if keep_state else "since F.reset_net")
+            held = vars(module)
+            held["_state"], held["_spent"] = (held["_state"] if keep_state else None), False
+            if "_calls" in held:
+                held["_calls"].forget("since F.detach_net" if keep_state else "since F.reset_net")
 
     def zero_grad(self) -> None:
         """Forgets the gradients."""

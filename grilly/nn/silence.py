@@ -4,7 +4,6 @@ import warnings
 from typing import Any
 
 import jax
-import numpy as np
 from jax import numpy as jnp
 
 from ..runtime import put
@@ -23,20 +22,21 @@ class Silence:
 
     def __init__(self) -> None:
         self._silent_for: dict[str, Any] = {}  # time steps, 0-d Arrays
+        self._layout: Layout | None = None  # on whose device they are
         self._calls = 0
         self._named: set[str] = set()
 
-    def before(self, layout: Layout) -> dict[str, Any]:
+    def before(self, layout: Layout) -> list[Any]:
         """What the next call counts on from."""
-        for name in layout.nodes:
-            steps = self._silent_for.get(name, np.float32(0))
-            if getattr(steps, "device", None) is not layout.device:
-                self._silent_for[name] = put(steps, layout.device)
-        return {name: self._silent_for[name] for name in layout.nodes}
+        if layout is not self._layout:
+            known, device = self._silent_for, layout.device
+            self._silent_for = {n: known[n].to(device) if n in known else put(0.0, device) for n in layout.nodes}
+            self._layout = layout
+        return list(self._silent_for.values())
 
-    def after(self, silent_for: dict[str, Any], stacklevel: int) -> None:
+    def after(self, silent_for: list[Any], stacklevel: int) -> None:
         """Takes what the call counted, and looks at it if it is time; `stacklevel` is that of the user's line."""
-        self._silent_for.update(silent_for)
+        self._silent_for = dict(zip(self._silent_for, silent_for, strict=True))
         self._calls += 1
         if self._calls in LOOKS or self._calls % EVERY == 0:
             self._look(stacklevel + 1)
@@ -55,9 +55,9 @@ class Silence:
                 )
 
 
-def longer(silent_for: dict[str, Any], fired: dict[str, tuple[jax.Array, int]]) -> dict[str, Any]:
+def longer(layout: Layout, silent_for: list[Any], fired: dict[str, tuple[jax.Array, int]]) -> list[Any]:
     """The time steps since each layer last fired, after a call in which `fired` did, or did not."""
-    counted = dict(silent_for)
+    counted = dict(zip(layout.nodes, silent_for, strict=True))
     for name, (spikes, steps) in fired.items():
         counted[name] = jnp.where(spikes == 0, counted[name] + steps, jnp.zeros((), jnp.float32))
-    return counted
+    return list(counted.values())

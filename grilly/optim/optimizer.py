@@ -22,11 +22,12 @@ Rate = float | Schedule
 
 
 class Update(NamedTuple):
-    """The arguments of one update. A group's parameters are by number, as are optax's arrays for them."""
+    """The arguments of one update: lists, which cost a call less than what is by number in a group."""
 
-    params: tuple[dict[str, Any], ...]
-    state: tuple[Any, ...]
-    rates: tuple[Any, ...]
+    params: list[Any]  # of the parameters that are learned
+    state: list[Any]  # of all parameters
+    rates: list[Any]  # of the groups
+    numbers: tuple[str, ...]  # of the parameters that are learned: static
     choices: tuple  # of each group, and the clipping norm: static
 
 
@@ -58,10 +59,11 @@ class Optimizer:
         self.parameters = [p for group in self.param_groups for p in group["params"]]
         self._numbers = {id(parameter): str(number) for number, parameter in enumerate(self.parameters)}
         self._refuse_faults()
-        self._state: tuple[Any, ...] | None = None
+        self._state: list[Any] = []  # the leaves of optax's states of the groups; none before the first step
+        self._structure: Any = None
         self._device: Device | None = None
         self._rates: dict[int, tuple[Any, Array]] = {}
-        self._compiled: Jit = jit(self._updated, donate_argnums=(0, 1), static_argnums=(4,))
+        self._compiled: Jit = jit(self._updated, donate_argnums=(0, 1), static_argnums=(4, 5))
 
     # What an optimizer says ---------------------------------------------------------------------------------
 
@@ -94,59 +96,58 @@ class Optimizer:
                     f"the gradient of {parameter} has shape {np.shape(parameter.grad)}: its own was expected."
                 )
         update = self.begin(learned)
-        gradients = tuple(
-            {number: p.grad for number, p in self._numbered(group, learned)} for group in self.param_groups
-        )
-        self.finish(learned, *self._compiled(update.params, update.state, gradients, update.rates, update.choices))
+        gradients = [parameter.grad for parameter in learned]
+        self.finish(learned, *self._compiled(update.params, update.state, gradients, *update[2:]))
 
     def begin(self, learned: list[Parameter]) -> Update:
         """The arguments of an update of these parameters. What it donates, `finish` replaces."""
-        params = tuple(dict(self._data(group, learned)) for group in self.param_groups)
-        device = next(value.device for group in params for value in group.values())
-        self._place(device)
-        state = tuple(_only(s, p.keys()) for s, p in zip(self._state or (), params, strict=True))
-        rates = tuple(self._rate(k, device) for k in range(len(self.param_groups)))
-        choices = tuple(tuple(self._choices(group).items()) for group in self.param_groups)
-        return Update(params, state, rates, (choices, self.clip_grad_norm))
+        for parameter in learned:
+            if type(parameter.data) is not Array:
+                parameter.data = put(parameter.data, self._device)
+        device = learned[0].data.device
+        return Update(
+            [parameter.data for parameter in learned],
+            self._placed(device),
+            [self._rate(k, device) for k in range(len(self.param_groups))],
+            tuple([self._numbers[id(parameter)] for parameter in learned]),
+            (*[self._choices(group) for group in self.param_groups], self.clip_grad_norm),
+        )
 
-    def updated(self, update: Update, gradients: tuple[dict[str, Any], ...]) -> tuple[tuple, tuple]:
+    def updated(self, update: Update, gradients: list[Any]) -> tuple[list[Any], list[Any]]:
         """The update as a pure function: the next parameters, and the next state."""
-        groups, norm = update.choices
+        *groups, norm = update.choices
         if norm is not None:
             clipped: Any = optax.clip_by_global_norm(norm).update(gradients, optax.EmptyState())[0]
             gradients = clipped
-        params, state = [], []
-        parts = zip(groups, gradients, update.state, update.params, update.rates, strict=True)
-        for choices, grads, old_state, old, rate in parts:
-            self.check(dict(choices))
-            transform = self.transform(**dict(choices))
-            _refuse_other_state(choices, old_state, jax.eval_shape(transform.init, old))
-            steps: Any
-            steps, new_state = transform.update(grads, old_state, old)
-            params.append({number: old[number] + -rate * steps[number] for number in old})
-            state.append(new_state)
-        return tuple(params), tuple(state)
+        old, grads = (dict(zip(update.numbers, values, strict=True)) for values in (update.params, gradients))
+        states, new, new_states = jax.tree.unflatten(self._structure, update.state), {}, []
+        parts = zip(self.param_groups, groups, states, update.rates, strict=True)
+        for group, choices, state, rate in parts:
+            numbers = [self._numbers[id(p)] for p in group["params"]]
+            mine = {number: old[number] for number in numbers if number in old}
+            params, state = self._group_updated(choices, state, rate, mine, {number: grads[number] for number in mine})
+            new.update(params)
+            new_states.append(state)
+        return [new[number] for number in update.numbers], jax.tree.leaves(new_states)
 
-    def finish(self, learned: list[Parameter], params: tuple, state: tuple) -> None:
+    def _group_updated(self, choices: tuple, whole: Any, rate: Any, old: dict[str, Any], grads: dict[str, Any]) -> Any:
+        """The next parameters of a group, by number, and its next state."""
+        self.check(dict(choices))
+        transform, state = self.transform(**dict(choices)), _only(whole, old.keys())
+        _refuse_other_state(choices, state, jax.eval_shape(transform.init, old))
+        steps: Any
+        steps, state = transform.update(grads, state, old)
+        return {number: old[number] + -rate * steps[number] for number in old}, _joined(whole, state)
+
+    def finish(self, learned: list[Parameter], params: list[Any], state: list[Any]) -> None:
         """Takes what the update gave."""
-        values = {number: value for group in params for number, value in group.items()}
-        for parameter in learned:
-            parameter.data = values[self._numbers[id(parameter)]]
-        self._state = tuple(_joined(old, new) for old, new in zip(self._state or (), state, strict=True))
+        for parameter, value in zip(learned, params, strict=True):
+            parameter.data = value
+        self._state = state
         self.steps += 1
 
-    def _updated(self, params: tuple, state: tuple, gradients: tuple, rates: tuple, choices: tuple) -> Any:
-        return self.updated(Update(params, state, rates, choices), gradients)
-
-    def _numbered(self, group: dict[str, Any], learned: list[Parameter]) -> list[tuple[str, Parameter]]:
-        chosen = {id(parameter) for parameter in learned}
-        return [(self._numbers[id(p)], p) for p in group["params"] if id(p) in chosen]
-
-    def _data(self, group: dict[str, Any], learned: list[Parameter]) -> Iterable[tuple[str, Any]]:
-        for number, parameter in self._numbered(group, learned):
-            if type(parameter.data) is not Array:
-                parameter.data = put(parameter.data, self._device)
-            yield number, parameter.data
+    def _updated(self, params: list, state: list, gradients: list, *others: Any) -> Any:
+        return self.updated(Update(params, state, *others), gradients)
 
     def _rate(self, k: int, device: Device) -> Any:
         """The learning rate of a group: on the device, as long as it stays the same."""
@@ -162,24 +163,25 @@ class Optimizer:
             known = self._rates[k] = rate, put(np.float32(rate), device)
         return known[1]
 
-    def _choices(self, group: dict[str, Any]) -> dict[str, Any]:
-        """The other numbers of a group: hashable."""
-        chosen = {name: group[name] for name in self._defaults if name != "lr"}
-        return {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
+    def _choices(self, group: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+        """The other numbers of a group, by name: hashable."""
+        others = ((name, group[name]) for name in self._defaults if name != "lr")
+        return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in others)
 
     # State --------------------------------------------------------------------------------------------------
 
-    def _place(self, device: Device) -> None:
-        """Makes the state, or moves it, so that it is where the parameters are."""
-        if self._state is None:
-            self._state = self._initial(device)
+    def _placed(self, device: Device) -> list[Any]:
+        """The state, made or moved so that it is where the parameters are."""
+        if self._structure is None:
+            self._start(device)
         elif device is not self._device:
-            self._state = jax.tree.map(lambda leaf: put(np.asarray(leaf), device), self._state)
+            self._state = [put(np.asarray(leaf), device) for leaf in self._state]
         self._device = device
+        return self._state
 
-    def _initial(self, device: str | Device) -> tuple[Any, ...]:
+    def _start(self, device: str | Device) -> None:
         """The state before the first step, computed where it will be needed."""
-        transforms = [self.transform(**self._choices(group)) for group in self.param_groups]
+        transforms = [self.transform(**dict(self._choices(group))) for group in self.param_groups]
 
         def zeros(group: dict[str, Any]) -> dict[str, jax.Array]:
             return {self._numbers[id(p)]: jax.numpy.zeros(p.shape, np.float32) for p in group["params"]}
@@ -187,7 +189,7 @@ class Optimizer:
         def initial() -> tuple[Any, ...]:
             return tuple(t.init(zeros(group)) for t, group in zip(transforms, self.param_groups, strict=True))
 
-        return jit(initial, device=device)()
+        self._state, self._structure = jax.tree.flatten(jit(initial, device=device)())
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """A copy of everything that the next step depends on, but for the parameters and the arguments."""
@@ -210,15 +212,15 @@ class Optimizer:
         arrays = {name: np.asarray(state_dict[name]) for name in expected if name in state_dict}
         strange = [f"{name} ({array.dtype})" for name, array in arrays.items() if array.dtype.kind not in "fiu"]
         refuse_names(f"this {type(self).__name__}", missing, unexpected, wrong, strange)
-        structure = jax.tree_util.tree_structure(self._state)
-        leaves = [np.array(arrays[name], leaf.dtype) for name, leaf in self._named().items()]
-        self._state, self._device = jax.tree_util.tree_unflatten(structure, leaves), None
+        self._state = [np.array(arrays[name], leaf.dtype) for name, leaf in self._named().items()]
+        self._device = None
         self.steps = int(arrays["steps"])
 
     def _named(self) -> dict[str, Any]:
         """The leaves of the state, by name."""
-        self._state = self._initial("cpu") if self._state is None else self._state
-        leaves = jax.tree_util.tree_flatten_with_path(self._state)[0]
+        if self._structure is None:
+            self._start("cpu")
+        leaves = jax.tree_util.tree_flatten_with_path(jax.tree.unflatten(self._structure, self._state))[0]
         return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
     # Faults -------------------------------------------------------------------------------------------------

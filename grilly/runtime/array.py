@@ -78,10 +78,16 @@ class Array(Methods):
         Raises:
             StateError: The array was donated, or deleted.
         """
-        storage = self._storage
-        if type(storage) in GONE:
-            raise StateError(f"this array was {GONE[type(storage)]}: {storage}")
-        return storage
+        if self.gone:
+            raise self.gone
+        return self._storage
+
+    @property
+    def gone(self) -> StateError | None:
+        """What is raised where the array is used after it was donated, or deleted."""
+        if (how := GONE.get(type(self._storage))) is None:
+            return None
+        return StateError(f"this array was {how}: {self._storage}")
 
     def delete(self) -> None:
         """Gives its memory back now, unless another array has the same; the array cannot be used afterwards."""

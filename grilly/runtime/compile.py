@@ -12,7 +12,7 @@ from jax.core import Tracer
 from ..config import config
 from ..errors import DeviceError, ParameterError, ShapeError
 from . import debug
-from .array import Array, Donated
+from .array import GONE, Array, Donated
 from .border import COMPLEX, KNOWN, canonical, is_key
 from .cpu import CpuDevice, CpuExecutable
 from .devices import Device, default_device, find_device
@@ -161,15 +161,15 @@ class Jit:
         """The arguments as an executable takes them; None while JAX is tracing."""
         statics: tuple = ()
         if self._static:
-            statics = tuple((k, type(args[k]), self._static_value(args, k)) for k in self._static if k < len(args))
-            args = tuple(arg for k, arg in enumerate(args) if k not in self._static)
+            statics = tuple([(k, type(args[k]), self._static_value(args, k)) for k in self._static if k < len(args)])
+            args = tuple([arg for k, arg in enumerate(args) if k not in self._static])
         leaves, tree = jax.tree_util.tree_flatten((args, kwargs))
         values, signature, device = [], [], self._device
         for k, value in enumerate(leaves):
             if type(value) is Array:
                 if value.device is not device:
                     device = self._joined(device, value.device, tree, k)
-                values.append(value.storage)
+                values.append(value._storage)
             else:
                 if type(value) is not np.ndarray or value.dtype not in KNOWN:
                     if isinstance(value, Tracer):
@@ -180,6 +180,8 @@ class Jit:
                         value = canonical(value, functools.partial(self.argument, tree, k))
                 values.append(value)
             signature.append((value.shape, value.dtype))
+        if not GONE.keys().isdisjoint(map(type, values)):
+            raise next(leaf.gone for leaf in leaves if type(leaf) is Array and leaf.gone)
         return _Call(leaves, values, tree, statics, tuple(signature), device or default_device())
 
     def _static_value(self, args: tuple, k: int) -> Any:
@@ -262,14 +264,18 @@ class _Compiled:
         self._executable = _executable(flat, call, donated, repr(jitted))
 
     def __call__(self, call: _Call) -> Any:
-        executable, device = self._executable, self._device
-        storages, leaves = executable(call.values), call.leaves
+        storages, leaves, device = self._executable(call.values), call.leaves, self._device
         for k, donated in self._donations:
             if type(leaves[k]) is Array:
                 leaves[k].donate(donated)
-        avals = map(_as_returned, executable.results, self._flat.complex)
-        arrays = [Array(s, a.shape, a.dtype, device) for s, a in zip(storages, avals, strict=True)]
+        arrays = [Array(s, shape, dtype, device) for s, (shape, dtype) in zip(storages, self._results, strict=True)]
         return jax.tree_util.tree_unflatten(self._flat.results, arrays)
+
+    @functools.cached_property
+    def _results(self) -> list[tuple[tuple[int, ...], np.dtype]]:
+        """The shape and dtype of each result, known once it has run."""
+        avals = map(_as_returned, self._executable.results, self._flat.complex)
+        return [(aval.shape, aval.dtype) for aval in avals]
 
 
 def _executable(flat: _Flat, call: _Call, donated: frozenset[int], name: str) -> Any:

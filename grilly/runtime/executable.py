@@ -124,23 +124,27 @@ class Executable:
 
         An upload that is a result too gets a buffer of its own, which outlives the slot's next use.
         """
-        uploads = []
-        for k, value in enumerate(values):
-            if type(value) is not Buffer:
-                if value.nbytes > LARGEST_UPLOAD:
-                    values[k] = self._device.put(value)
-                else:
-                    uploads.append(k)
-        slot = self._slot(tuple(uploads)) if uploads else None
-        if slot:
-            slot.fill(values)
-            for k in slot.kept:
-                values[k] = self._device.heap.allocate(values[k].nbytes)
+        given = [k for k, value in enumerate(values) if type(value) is not Buffer]
+        slot = self._uploaded(values, given) if given else None
         if self._in_place:
             self._unshare(values)
         if slot is None:
             return values, [value.address for value in values], None
         return values, [slot.addresses.get(k) or value.address for k, value in enumerate(values)], slot
+
+    def _uploaded(self, values: list[Any], given: list[int]) -> "_Slot | None":
+        """Puts large NumPy arguments into buffers, and the others, if there are any, into a slot."""
+        for k in given:
+            if values[k].nbytes > LARGEST_UPLOAD:
+                values[k] = self._device.put(values[k])
+        uploads = tuple(k for k in given if type(values[k]) is not Buffer)
+        if not uploads:
+            return None
+        slot = self._slot(uploads)
+        slot.fill(values)
+        for k in slot.kept:
+            values[k] = self._device.heap.allocate(values[k].nbytes)
+        return slot
 
     def _unshare(self, values: list[Any]) -> None:
         """Gives arguments that will be updated in place memory of their own, where others see theirs."""
