@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 WARM_UP, REPEATS, PIPELINED = 0.5, 30, 100  # a GPU needs half a second to leave its idle clock
 PROFILED = 50  # calls; their median counts
+PATIENCE = 120  # seconds that a peer may take, with its imports
 
 
 class Times(NamedTuple):
@@ -21,11 +22,16 @@ class Times(NamedTuple):
     error: float = 0.0  # against float64, relative, where it was asked
 
 
-def timed(call: Callable[[], object], wait: Callable[[object], object]) -> Times:
-    """Times `call`; `wait` blocks until what a call returned is there."""
+def warm_up(call: Callable[[], object], wait: Callable[[object], object]) -> None:
+    """Calls for as long as a GPU needs to leave its idle clock; before any measurement, a profile's too."""
     start = time.perf_counter()
     while time.perf_counter() < start + WARM_UP:
         wait(call())
+
+
+def timed(call: Callable[[], object], wait: Callable[[object], object]) -> Times:
+    """Times `call`; `wait` blocks until what a call returned is there."""
+    warm_up(call, wait)
     waited = []
     for _ in range(REPEATS):
         start = time.perf_counter()
@@ -40,9 +46,13 @@ def timed(call: Callable[[], object], wait: Callable[[object], object]) -> Times
 
 
 def peer(name: str, work: str, *sizes: int) -> Times | None:
-    """A peer's times, measured in a process of its own; None where it is not installed."""
+    """A peer's times, measured in a process of its own; None where it is not installed, or takes too long."""
     command = [sys.executable, "-m", "benchmarks.peers", name, work, *map(str, sizes)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        print(f"  {name:24s} not measured: it took more than {PATIENCE} s")
+        return None
     if done.returncode:
         print(f"  {name:24s} not measured: {(done.stderr.strip().splitlines() or ['failed'])[-1][:90]}")
         return None

@@ -12,7 +12,7 @@ import grilly
 from grilly import functional as F
 from grilly import nn, optim
 
-from .measure import PROFILED, compare, timed
+from .measure import PROFILED, compare, timed, warm_up
 
 T, N, SIZES = 16, 32, (784, 256, 10)
 
@@ -37,12 +37,12 @@ def measure(snn: nn.Module, x: np.ndarray, precision: str, work: str, *sizes: in
         F.reset_net(snn)
         return step(x_seq, labels)[0]
 
-    call()
+    warm_up(call, grilly.Array.block_until_ready)
     with grilly.profile():
         for _ in range(PROFILED):
             call()
     print(f"  {device.heap.used >> 20} MiB of the device's memory in use")
-    compare(timed(call, lambda loss: loss.block_until_ready()), work, *sizes)
+    compare(timed(call, grilly.Array.block_until_ready), work, *sizes)
 
 
 def measure_inference(snn: nn.Module, x: np.ndarray, work: str, *sizes: int) -> None:
@@ -55,7 +55,7 @@ def measure_inference(snn: nn.Module, x: np.ndarray, work: str, *sizes: int) -> 
         F.reset_net(snn)
         return snn(x_seq).mean(axis=0)
 
-    compare(timed(call, lambda rate: rate.block_until_ready()), work, *sizes)
+    compare(timed(call, grilly.Array.block_until_ready), work, *sizes)
 
 
 def main() -> None:
