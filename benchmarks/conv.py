@@ -11,8 +11,8 @@ from .train_step import measure
 CHANNELS = 128
 
 
-def conv_net(channels: int = CHANNELS) -> nn.Sequential:
-    """The net on the Vulkan device."""
+def conv_net(channels: int = CHANNELS, device: str = "vulkan") -> nn.Sequential:
+    """The net on a device."""
 
     def lif() -> nn.LIFNode:
         return nn.LIFNode(tau=2.0, step_mode="m")
@@ -28,7 +28,7 @@ def conv_net(channels: int = CHANNELS) -> nn.Sequential:
         lif(),
         nn.SeqToANNContainer(nn.Linear(16 * channels, 10, bias=False)),
         lif(),
-    ).to("vulkan")
+    ).to(device)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ At the least x, the incoming gradient, the spikes and the outgoing gradient move
 """
 
 import argparse
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -22,19 +23,21 @@ def both_ways(x_seq, g_spikes, v):
     return spikes, vjp(g_spikes)[0]
 
 
-def measure(steps: int, neurons: int) -> None:
-    """Prints one row for T = `steps` and N = `neurons`."""
-    print(f"LIF forward + backward, T={steps}, N={neurons}")
-    device = grilly.runtime.find_device("vulkan")
+def layer(steps: int, neurons: int, device: str = "vulkan") -> Callable[[], grilly.Array]:
+    """A call of `both_ways` for T = `steps` and N = `neurons`."""
+    place = grilly.runtime.find_device(device)
     random = np.random.default_rng(0)
-    x_seq = grilly.put(random.random((steps, neurons), np.float32), device)
-    g_spikes = grilly.put(random.standard_normal((steps, neurons), np.float32), device)
-    v = grilly.put(np.zeros(neurons, np.float32), device)
+    x_seq = grilly.put(random.random((steps, neurons), np.float32), place)
+    g_spikes = grilly.put(random.standard_normal((steps, neurons), np.float32), place)
+    v = grilly.put(np.zeros(neurons, np.float32), place)
     run = grilly.jit(both_ways)
+    return lambda: run(x_seq, g_spikes, v)[1]
 
-    def call():
-        return run(x_seq, g_spikes, v)[1]
 
+def measure(steps: int, neurons: int) -> None:
+    """Prints one row."""
+    print(f"LIF forward + backward, T={steps}, N={neurons}")
+    call = layer(steps, neurons)
     warm_up(call, grilly.Array.block_until_ready)
     with grilly.profile() as profile:
         for _ in range(PROFILED):

@@ -1,11 +1,21 @@
-"""The same work with other libraries: `python -m benchmarks.peers NAME WORK SIZES` prints [waited, pipelined] in ms."""
+"""The same work with other libraries: `python -m benchmarks.peers NAME WORK SIZES` prints the `Times` of one.
 
+A piece of work is a function of its sizes that gives `call` and `wait`: what is timed, and what blocks until a call's
+result is there; a third function, where the error is asked, measures it. PyTorch and JAX take a GPU if they see one.
+"""
+
+import functools
 import itertools
 import json
 import sys
 from collections.abc import Callable
 
 from .measure import timed
+
+Work = (
+    tuple[Callable[[], object], Callable[[object], object]]
+    | tuple[Callable[[], object], Callable[[object], object], Callable[[], float]]
+)
 
 
 def _jax_lif(x_seq, tau=2.0, threshold=1.0):
@@ -38,7 +48,7 @@ def jax_lif(steps: int, neurons: int):
         spikes, vjp = jax.vjp(_jax_lif, x_seq)
         return spikes, vjp(g)[0]
 
-    return timed(lambda: both(x_seq, g), jax.block_until_ready)
+    return lambda: both(x_seq, g), jax.block_until_ready
 
 
 def _jax_net(steps: int, batch: int, widths: tuple[int, ...]):
@@ -62,9 +72,13 @@ def jax_inference(steps: int, batch: int, *widths: int):
     import jax
 
     params, x_seq = _jax_net(steps, batch, widths)
-    with jax.default_matmul_precision("float32"):
-        rate = jax.jit(_jax_rate)
-        return timed(lambda: rate(params, x_seq), jax.block_until_ready)
+
+    @jax.jit
+    def rate(params, x_seq):
+        with jax.default_matmul_precision("float32"):
+            return _jax_rate(params, x_seq)
+
+    return lambda: rate(params, x_seq), jax.block_until_ready
 
 
 def jax_train_step(coarse: int, steps: int, batch: int, *widths: int):
@@ -91,7 +105,19 @@ def jax_train_step(coarse: int, steps: int, batch: int, *widths: int):
         *state[:], loss = update(*state)
         return loss
 
-    return timed(call, jax.block_until_ready)
+    return call, jax.block_until_ready
+
+
+def _torch_device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _torch_wait() -> Callable[[object], object]:
+    import torch
+
+    return (lambda _: torch.cuda.synchronize()) if torch.cuda.is_available() else (lambda _: None)
 
 
 def _spikingjelly_lif():
@@ -107,16 +133,16 @@ def spikingjelly_lif(steps: int, neurons: int):
     import torch
     from spikingjelly.activation_based import functional
 
-    node = _spikingjelly_lif().cuda()
-    x_seq = torch.rand(steps, neurons, device="cuda", requires_grad=True)
-    g = torch.randn(steps, neurons, device="cuda")
+    node = _spikingjelly_lif().to(_torch_device())
+    x_seq = torch.rand(steps, neurons, device=_torch_device(), requires_grad=True)
+    g = torch.randn(steps, neurons, device=_torch_device())
 
     def call():
         functional.reset_net(node)
         x_seq.grad = None
         node(x_seq).backward(g)
 
-    return timed(call, lambda _: torch.cuda.synchronize())
+    return call, _torch_wait()
 
 
 def spikingjelly_user_neuron(steps: int, neurons: int):
@@ -132,16 +158,16 @@ def spikingjelly_user_neuron(steps: int, neurons: int):
         s = surrogate.atan.apply(h - (1.0 + a), 2.0)
         return s, (1.0 - s) * h, 0.9 * a + 0.2 * s, 2.0 * s + (1.0 - s) * torch.relu(rest - 1.0)
 
-    node = neuron.FlexSN(core, num_states=3).cuda()
-    x_seq = (2 * torch.rand(steps, neurons, device="cuda")).requires_grad_()
-    g = torch.randn(steps, neurons, device="cuda")
+    node = neuron.FlexSN(core, num_states=3).to(_torch_device())
+    x_seq = (2 * torch.rand(steps, neurons, device=_torch_device())).requires_grad_()
+    g = torch.randn(steps, neurons, device=_torch_device())
 
     def call():
         functional.reset_net(node)
         x_seq.grad = None
         node(x_seq).backward(g)
 
-    return timed(call, lambda _: torch.cuda.synchronize())
+    return call, _torch_wait()
 
 
 def _with_tf32(coarse: int) -> None:
@@ -158,17 +184,17 @@ def _spikingjelly_net(widths: tuple[int, ...]):
     layers = []
     for i, o in itertools.pairwise(widths):
         layers += [layer.SeqToANNContainer(torch.nn.Linear(i, o)), _spikingjelly_lif()]
-    return torch.nn.Sequential(*layers).cuda()
+    return torch.nn.Sequential(*layers).to(_torch_device())
 
 
 def _spikingjelly_steps(net, x_seq):
-    """Times training steps, and takes the peak of the allocator."""
+    """Training steps."""
     import torch
     from spikingjelly.activation_based import functional
 
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)
     cross_entropy = torch.nn.CrossEntropyLoss()
-    labels = torch.randint(0, 10, (x_seq.shape[1],), device="cuda")
+    labels = torch.randint(0, 10, (x_seq.shape[1],), device=_torch_device())
 
     def call():
         functional.reset_net(net)
@@ -176,15 +202,14 @@ def _spikingjelly_steps(net, x_seq):
         cross_entropy(net(x_seq).mean(0), labels).backward()
         optimizer.step()
 
-    times = timed(call, lambda _: torch.cuda.synchronize())
-    return times._replace(mib=torch.cuda.max_memory_allocated() / 2**20)
+    return call, _torch_wait()
 
 
 def spikingjelly_train_step(coarse: int, steps: int, batch: int, *widths: int):
     import torch
 
     _with_tf32(coarse)
-    x_seq = (torch.rand(steps, batch, widths[0], device="cuda") < 0.3).float()
+    x_seq = (torch.rand(steps, batch, widths[0], device=_torch_device()) < 0.3).float()
     return _spikingjelly_steps(_spikingjelly_net(widths), x_seq)
 
 
@@ -193,21 +218,21 @@ def spikingjelly_inference(steps: int, batch: int, *widths: int):
     from spikingjelly.activation_based import functional
 
     net = _spikingjelly_net(widths)
-    x_seq = (torch.rand(steps, batch, widths[0], device="cuda") < 0.3).float()
+    x_seq = (torch.rand(steps, batch, widths[0], device=_torch_device()) < 0.3).float()
 
     def call():
         functional.reset_net(net)
         with torch.no_grad():
             return net(x_seq).mean(0)
 
-    return timed(call, lambda _: torch.cuda.synchronize())
+    return call, _torch_wait()
 
 
-def spikingjelly_tf32_conv(steps: int, batch: int, channels: int = 128):
+def spikingjelly_conv(coarse: int, steps: int, batch: int, channels: int = 128):
     import torch
     from spikingjelly.activation_based import layer
 
-    _with_tf32(1)
+    _with_tf32(coarse)
 
     def stage(given):
         conv = torch.nn.Conv2d(given, channels, 3, padding=1, bias=False)
@@ -221,50 +246,62 @@ def spikingjelly_tf32_conv(steps: int, batch: int, channels: int = 128):
         _spikingjelly_lif(),
         layer.SeqToANNContainer(torch.nn.Linear(16 * channels, 10, bias=False)),
         _spikingjelly_lif(),
-    ).cuda()
-    return _spikingjelly_steps(net, torch.rand(steps, batch, 1, 28, 28, device="cuda"))
+    ).to(_torch_device())
+    return _spikingjelly_steps(net, torch.rand(steps, batch, 1, 28, 28, device=_torch_device()))
 
 
 def spikingjelly_linear_lif(n: int):
     import torch
     from spikingjelly.activation_based import functional
 
-    linear, lif = torch.nn.Linear(n, n, bias=False).cuda(), _spikingjelly_lif().cuda()
-    x_seq = (torch.rand(500, 16, n, device="cuda") < 0.1).float()
-    g = torch.randn(500, 16, n, device="cuda")
+    linear, lif = torch.nn.Linear(n, n, bias=False).to(_torch_device()), _spikingjelly_lif().to(_torch_device())
+    x_seq = (torch.rand(500, 16, n, device=_torch_device()) < 0.1).float()
+    g = torch.randn(500, 16, n, device=_torch_device())
 
     def call():
         functional.reset_net(lif)
         linear.weight.grad = None
         lif(linear(x_seq)).backward(g)
 
-    return timed(call, lambda _: torch.cuda.synchronize())
+    return call, _torch_wait()
 
 
 def torch_matmul(rows: int, columns: int, depth: int, tf32: int):
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = bool(tf32)
-    x, w = torch.randn(rows, depth, device="cuda"), torch.randn(depth, columns, device="cuda")
-    times = timed(lambda: x @ w, lambda _: torch.cuda.synchronize())
-    exact = x[:64].double() @ w.double()
-    off = (x @ w)[:64].double() - exact
-    return times._replace(error=float((off.square().mean() / exact.square().mean()).sqrt()))
+    x, w = torch.randn(rows, depth, device=_torch_device()), torch.randn(depth, columns, device=_torch_device())
+
+    def error() -> float:
+        exact = x[:64].double() @ w.double()
+        off = (x @ w)[:64].double() - exact
+        return float((off.square().mean() / exact.square().mean()).sqrt())
+
+    return lambda: x @ w, _torch_wait(), error
 
 
-WORKS: dict[str, Callable] = {
+WORKS: dict[str, Callable[..., Work]] = {
     "jax lif": jax_lif,
     "jax train_step": jax_train_step,
     "spikingjelly lif": spikingjelly_lif,
     "spikingjelly train_step": spikingjelly_train_step,
     "jax inference": jax_inference,
     "spikingjelly inference": spikingjelly_inference,
-    "spikingjelly tf32 conv": spikingjelly_tf32_conv,
+    "spikingjelly tf32 conv": functools.partial(spikingjelly_conv, 1),
     "spikingjelly linear_lif": spikingjelly_linear_lif,
     "spikingjelly user_neuron": spikingjelly_user_neuron,
     "torch matmul": torch_matmul,
 }
 
+
+def peak() -> float:
+    """MiB, by PyTorch's allocator; 0 where there is none."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.max_memory_allocated() / 2**20 if torch and torch.cuda.is_available() else 0.0
+
+
 if __name__ == "__main__":
     name, work, *sizes = sys.argv[1:]
-    print(json.dumps(WORKS[f"{name} {work}"](*map(int, sizes))))
+    call, wait, *error = WORKS[f"{name} {work}"](*map(int, sizes))
+    times = timed(call, wait)
+    print(json.dumps(times._replace(mib=peak(), error=error[0]() if error else 0.0)))

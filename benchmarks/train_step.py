@@ -5,6 +5,7 @@ README's net unless sizes are given. Inputs are resident, as the peers' are, and
 
 import argparse
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,44 +18,51 @@ from .measure import PROFILED, compare, timed, warm_up
 T, N, SIZES = 16, 32, (784, 256, 10)
 
 
-def net(widths: tuple[int, ...] = SIZES) -> nn.Sequential:
-    """The net on the Vulkan device."""
+def net(widths: tuple[int, ...] = SIZES, device: str = "vulkan") -> nn.Sequential:
+    """The net on a device."""
     layers = []
     for width, following in itertools.pairwise(widths):
         layers += [nn.SeqToANNContainer(nn.Linear(width, following)), nn.LIFNode(tau=2.0, step_mode="m")]
-    return nn.Sequential(*layers).to("vulkan")
+    return nn.Sequential(*layers).to(device)
+
+
+def training(
+    snn: nn.Module, x: np.ndarray, precision: str = "float32", device: str = "vulkan"
+) -> Callable[[], grilly.Array]:
+    """A call that is one training step, and gives its loss."""
+    optimizer = optim.AdamW(snn.parameters(), lr=1e-3)
+    step = grilly.train_step(snn, nn.CrossEntropyLoss(), optimizer, precision=precision)
+    place = grilly.runtime.find_device(device)
+    x_seq = grilly.put(x, place)
+    labels = grilly.put(np.random.default_rng(1).integers(0, 10, x.shape[1]).astype(np.int32), place)
+
+    def call() -> grilly.Array:
+        F.reset_net(snn)
+        return step(x_seq, labels)[0]
+
+    return call
+
+
+def inference(snn: nn.Module, x: np.ndarray, device: str = "vulkan") -> Callable[[], grilly.Array]:
+    """A call that gives the net's mean output."""
+    x_seq = grilly.put(x, grilly.runtime.find_device(device))
+    snn.eval()
+
+    def call() -> grilly.Array:
+        F.reset_net(snn)
+        return snn(x_seq).mean(axis=0)
+
+    return call
 
 
 def measure(snn: nn.Module, x: np.ndarray, precision: str, work: str, *sizes: int) -> None:
     """Prints the row of a training step."""
-    optimizer = optim.AdamW(snn.parameters(), lr=1e-3)
-    step = grilly.train_step(snn, nn.CrossEntropyLoss(), optimizer, precision=precision)
-    device = grilly.runtime.find_device("vulkan")
-    x_seq = grilly.put(x, device)
-    labels = grilly.put(np.random.default_rng(1).integers(0, 10, x.shape[1]).astype(np.int32), device)
-
-    def call():
-        F.reset_net(snn)
-        return step(x_seq, labels)[0]
-
+    call = training(snn, x, precision)
     warm_up(call, grilly.Array.block_until_ready)
     with grilly.profile():
         for _ in range(PROFILED):
             call()
-    print(f"  {device.heap.used >> 20} MiB of the device's memory in use")
-    compare(timed(call, grilly.Array.block_until_ready), work, *sizes)
-
-
-def measure_inference(snn: nn.Module, x: np.ndarray, work: str, *sizes: int) -> None:
-    """Prints the row of the net's mean output."""
-    device = grilly.runtime.find_device("vulkan")
-    x_seq = grilly.put(x, device)
-    snn.eval()
-
-    def call():
-        F.reset_net(snn)
-        return snn(x_seq).mean(axis=0)
-
+    print(f"  {grilly.runtime.find_device('vulkan').heap.used >> 20} MiB of the device's memory in use")
     compare(timed(call, grilly.Array.block_until_ready), work, *sizes)
 
 
@@ -71,7 +79,8 @@ def main() -> None:
     measure(net(tuple(widths)), spikes, given.precision, "train_step", coarse, steps, batch, *widths)
     if not coarse:
         print(f"{title}, inference")
-        measure_inference(net(tuple(widths)), spikes, "inference", steps, batch, *widths)
+        call = inference(net(tuple(widths)), spikes)
+        compare(timed(call, grilly.Array.block_until_ready), "inference", steps, batch, *widths)
 
 
 if __name__ == "__main__":
