@@ -131,6 +131,10 @@ def main() -> None:
     given = parser.parse_args()
     lines = [line for path in given.outputs for line in path.read_text().splitlines()]
     kernels, copies = read(lines)
+    if not kernels:
+        parser.error(
+            "these files hold no profile of a Vulkan device. Give what benchmarks.train_step or .conv printed."
+        )
     draw(given.picture, [kernel for kernel in kernels if kernel.share >= SEEN], copies)
 
 
