@@ -12,10 +12,7 @@ from collections.abc import Callable
 
 from .measure import timed
 
-Work = (
-    tuple[Callable[[], object], Callable[[object], object]]
-    | tuple[Callable[[], object], Callable[[object], object], Callable[[], float]]
-)
+Work = tuple[Callable[[], object], Callable[[object], object]]
 
 
 def _jax_lif(x_seq, tau=2.0, threshold=1.0):
@@ -280,7 +277,7 @@ def torch_matmul(rows: int, columns: int, depth: int, tf32: int):
     return lambda: x @ w, _torch_wait(), error
 
 
-WORKS: dict[str, Callable[..., Work]] = {
+WORKS: dict[str, Callable[..., tuple]] = {
     "jax lif": jax_lif,
     "jax train_step": jax_train_step,
     "spikingjelly lif": spikingjelly_lif,
