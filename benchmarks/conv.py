@@ -1,4 +1,7 @@
-"""A training step of a convolutional net on 28 x 28 pixels: 1-128C3-BN-LIF-P2-128C3-BN-LIF-P2-2048-LIF-10-LIF."""
+"""A training step and inference of a convolutional net on 28 x 28 pixels.
+
+The net is 1-128C3-BN-LIF-P2-128C3-BN-LIF-P2-2048-LIF-10-LIF.
+"""
 
 import argparse
 
@@ -6,7 +9,7 @@ import numpy as np
 
 from grilly import nn
 
-from .train_step import measure
+from .train_step import inference, measure, training
 
 CHANNELS = 128
 
@@ -39,4 +42,7 @@ if __name__ == "__main__":
     for steps, batch in zip(given.sizes[::2], given.sizes[1::2], strict=True):
         print(f"convolutional net, T={steps}, batch {batch}, training step, {given.precision}")
         x = np.random.default_rng(0).random((steps, batch, 1, 28, 28), np.float32)
-        measure(conv_net(), x, given.precision, "conv", steps, batch)
+        measure(training(conv_net(), x, given.precision), "conv", steps, batch)
+        if given.precision == "float32":
+            print(f"convolutional net, T={steps}, batch {batch}, inference")
+            measure(inference(conv_net(), x), "conv_inference", steps, batch)

@@ -61,6 +61,7 @@ def peer(name: str, work: str, *sizes: int) -> Times | None:
 
 PEERS = {
     "conv": ("spikingjelly tf32",),
+    "conv_inference": ("spikingjelly tf32",),
     "linear_lif": ("spikingjelly",),
     "user_neuron": ("spikingjelly",),
 }  # of a work; else both

@@ -210,12 +210,12 @@ def spikingjelly_train_step(coarse: int, steps: int, batch: int, *widths: int):
     return _spikingjelly_steps(_spikingjelly_net(widths), x_seq)
 
 
-def spikingjelly_inference(steps: int, batch: int, *widths: int):
+def _spikingjelly_rates(net, x_seq):
+    """Inferences."""
     import torch
     from spikingjelly.activation_based import functional
 
-    net = _spikingjelly_net(widths)
-    x_seq = (torch.rand(steps, batch, widths[0], device=_torch_device()) < 0.3).float()
+    net.eval()
 
     def call():
         functional.reset_net(net)
@@ -225,18 +225,23 @@ def spikingjelly_inference(steps: int, batch: int, *widths: int):
     return call, _torch_wait()
 
 
-def spikingjelly_conv(coarse: int, steps: int, batch: int, channels: int = 128):
+def spikingjelly_inference(steps: int, batch: int, *widths: int):
+    import torch
+
+    x_seq = (torch.rand(steps, batch, widths[0], device=_torch_device()) < 0.3).float()
+    return _spikingjelly_rates(_spikingjelly_net(widths), x_seq)
+
+
+def _spikingjelly_conv_net(channels: int):
     import torch
     from spikingjelly.activation_based import layer
-
-    _with_tf32(coarse)
 
     def stage(given):
         conv = torch.nn.Conv2d(given, channels, 3, padding=1, bias=False)
         both = layer.SeqToANNContainer(conv, torch.nn.BatchNorm2d(channels))
         return [both, _spikingjelly_lif(), layer.SeqToANNContainer(torch.nn.MaxPool2d(2, 2))]
 
-    net = torch.nn.Sequential(
+    return torch.nn.Sequential(
         *stage(1),
         *stage(channels),
         layer.SeqToANNContainer(torch.nn.Flatten(), torch.nn.Linear(49 * channels, 16 * channels, bias=False)),
@@ -244,7 +249,22 @@ def spikingjelly_conv(coarse: int, steps: int, batch: int, channels: int = 128):
         layer.SeqToANNContainer(torch.nn.Linear(16 * channels, 10, bias=False)),
         _spikingjelly_lif(),
     ).to(_torch_device())
-    return _spikingjelly_steps(net, torch.rand(steps, batch, 1, 28, 28, device=_torch_device()))
+
+
+def spikingjelly_conv(coarse: int, steps: int, batch: int, channels: int = 128):
+    import torch
+
+    _with_tf32(coarse)
+    x_seq = torch.rand(steps, batch, 1, 28, 28, device=_torch_device())
+    return _spikingjelly_steps(_spikingjelly_conv_net(channels), x_seq)
+
+
+def spikingjelly_conv_inference(coarse: int, steps: int, batch: int, channels: int = 128):
+    import torch
+
+    _with_tf32(coarse)
+    x_seq = torch.rand(steps, batch, 1, 28, 28, device=_torch_device())
+    return _spikingjelly_rates(_spikingjelly_conv_net(channels), x_seq)
 
 
 def spikingjelly_linear_lif(n: int):
@@ -285,6 +305,7 @@ WORKS: dict[str, Callable[..., tuple]] = {
     "jax inference": jax_inference,
     "spikingjelly inference": spikingjelly_inference,
     "spikingjelly tf32 conv": functools.partial(spikingjelly_conv, 1),
+    "spikingjelly tf32 conv_inference": functools.partial(spikingjelly_conv_inference, 1),
     "spikingjelly linear_lif": spikingjelly_linear_lif,
     "spikingjelly user_neuron": spikingjelly_user_neuron,
     "torch matmul": torch_matmul,

@@ -55,9 +55,8 @@ def inference(snn: nn.Module, x: np.ndarray, device: str = "vulkan") -> Callable
     return call
 
 
-def measure(snn: nn.Module, x: np.ndarray, precision: str, work: str, *sizes: int) -> None:
-    """Prints the row of a training step."""
-    call = training(snn, x, precision)
+def measure(call: Callable[[], grilly.Array], work: str, *sizes: int) -> None:
+    """Prints the row of a call beside the peers'."""
     warm_up(call, grilly.Array.block_until_ready)
     with grilly.profile():
         for _ in range(PROFILED):
@@ -76,11 +75,11 @@ def main() -> None:
     coarse = int(given.precision != "float32")
     title = f"{'-'.join(map(str, widths))}, T={steps}, batch {batch}"
     print(f"{title}, training step, {given.precision}")
-    measure(net(tuple(widths)), spikes, given.precision, "train_step", coarse, steps, batch, *widths)
+    call = training(net(tuple(widths)), spikes, given.precision)
+    measure(call, "train_step", coarse, steps, batch, *widths)
     if not coarse:
         print(f"{title}, inference")
-        call = inference(net(tuple(widths)), spikes)
-        compare(timed(call, grilly.Array.block_until_ready), "inference", steps, batch, *widths)
+        measure(inference(net(tuple(widths)), spikes), "inference", steps, batch, *widths)
 
 
 if __name__ == "__main__":

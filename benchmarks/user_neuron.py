@@ -12,7 +12,7 @@ from jax import numpy as jnp
 import grilly
 from grilly import functional as F
 
-from .measure import PROFILED, compare, timed
+from .measure import PROFILED, compare, timed, warm_up
 
 spike = F.ATan(alpha=2.0)
 
@@ -40,11 +40,15 @@ def measure(steps: int, neurons: int) -> None:
     g_spikes = grilly.put(random.standard_normal((steps, neurons), np.float32), device)
     zeros = grilly.put(np.zeros(neurons, np.float32), device)
     run = grilly.jit(both_ways)
-    run(x_seq, g_spikes, zeros)
+
+    def call() -> grilly.Array:
+        return run(x_seq, g_spikes, zeros)[1]
+
+    warm_up(call, grilly.Array.block_until_ready)
     with grilly.profile():
         for _ in range(PROFILED):
-            run(x_seq, g_spikes, zeros)
-    times = timed(lambda: run(x_seq, g_spikes, zeros), lambda out: out[1].block_until_ready())
+            call()
+    times = timed(call, grilly.Array.block_until_ready)
     least = 16 * steps * neurons
     floor = least / device.copy_bandwidth * 1e3
     print(
