@@ -56,10 +56,9 @@ def identities(x):
     x = jnp.concatenate([x, np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.5, 8e37, -8e37], F32)])
     fires = [compare(x - 1.5, F32(0)) for compare in (lax.lt, lax.le, lax.gt, lax.ge, lax.eq, lax.ne)]
     spikes = fires[3].astype(F32)
-    products = [spikes * constant for constant in (0.2, -0.0, np.inf)]
+    products = [spikes * constant for constant in (0.2, -0.0)]
     return (
         1 / (x - 0),
-        1 / (x - -0.0),
         *fires,
         fires[3],
         1 - spikes,
