@@ -159,9 +159,10 @@ def _moved(eqn: Any, inputs: Sequence[Any], result: Any, seed: jax.Array) -> Any
     info = jnp.finfo(result.dtype)
     eps, shares = float(info.eps), _shares(result, seed)
     if name in ULPS or name in NEAR_ZERO:
-        absolute = NEAR_ZERO.get(name, 0) * eps
-        moved = jnp.maximum(abs(result) * (ULPS.get(name, 8) * eps), absolute).astype(result.dtype)
-        result = result + shares * jnp.where(jnp.isfinite(moved), moved, 0)
+        relative, absolute = ULPS.get(name, 8) * eps, NEAR_ZERO.get(name, 0) * eps
+        moved = result * (1 + shares * relative)  # an ulp by itself may be so small that XLA takes it for 0
+        moved = jnp.where(abs(result) * relative < absolute, result + shares * absolute, moved)
+        result = jnp.where(jnp.isfinite(moved), moved, result).astype(result.dtype)
     elif name in SUMS and all(jnp.size(x) for x in inputs):
         result = result + shares * _bound_of_sum(eqn, inputs, result, info)
     elif name in PRODUCTS:

@@ -19,7 +19,7 @@ from jax import numpy as jnp
 """
 # Limits at which small programs do what else large ones do: fold their grids, and take their addresses from tables.
 # Their scans load ahead, as on GPUs.
-SMALL = {"max_groups_x": 3, "push_constant_bytes": 32, "exact_division": False, "software": False}
+SMALL = {"max_groups_x": 3, "push_constant_bytes": 32, "software": False}
 NAMES = {"jax": jax, "np": np, "lax": lax, "jnp": jnp}
 
 
