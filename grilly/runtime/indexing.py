@@ -51,6 +51,12 @@ def add(b: Builder, x: Index, y: Index) -> Index:
     return _known(b, Op.IAdd, x, y, bound=bound, multiple=multiple, split=split, shift=shift)
 
 
+def joined(b: Builder, high: Index, extent: int, low: Index) -> Index:
+    """`high extent + low`, where low is below the extent: `div` and `mod` find both again, even of a constant high."""
+    index = add(b, mul(b, high, extent), low)
+    return index if isinstance(index, int) or index.split else replace(index, split=(high, extent, low))
+
+
 def _divided(high: Ref, low: Ref) -> Ref | None:
     """What x + y is where they are d (z / d) and z mod d: z."""
     if not (high.product and low.remainder) or high.product[1] != low.remainder[1]:
@@ -89,7 +95,7 @@ def div(b: Builder, x: Index, d: int) -> Index:
     if x.split:
         high, e, low = x.split
         if e % d == 0:
-            return add(b, mul(b, high, e // d), div(b, low, d))
+            return joined(b, high, e // d, div(b, low, d))
         if d % e == 0:
             return div(b, high, d // e)
     if x.shift and d % x.shift[0].multiple == 0:
@@ -113,7 +119,7 @@ def mod(b: Builder, x: Index, d: int) -> Index:
         if e % d == 0:
             return mod(b, low, d)
         if d % e == 0:
-            return add(b, mul(b, mod(b, high, d // e), e), low)
+            return joined(b, mod(b, high, d // e), e, low)
     if x.shift and d % x.shift[0].multiple == 0:
         return add(b, mod(b, x.shift[0], d), x.shift[1])
     return _known(b, Op.UMod, x, d, bound=d, multiple=math.gcd(x.multiple, d), remainder=(x, d))

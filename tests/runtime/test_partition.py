@@ -1,13 +1,17 @@
 """Which tasks share a kernel, and how they are spread over its workgroups."""
 
+import jax
 import numpy as np
 import pytest
+from jax import lax
+from test_programs import instructions
 
 from grilly.runtime.ir import Aval
 from grilly.runtime.lower import lower
 from grilly.runtime.target import Target
 
 FLOATS = np.dtype(np.float32)
+UDIV, UMOD = 134, 137  # opcodes of SPIR-V
 
 
 @pytest.mark.parametrize(("software", "groups"), [(True, 1), (False, 10 + 8)], ids=["cpu", "gpu"])
@@ -24,3 +28,19 @@ def test_small_tasks_that_need_each_other_take_one_workgroup():
 
     plan = lower(softmax, [Aval((32, 10), FLOATS)], target=Target(software=False)).plan
     assert [dispatch.groups for dispatch in plan.dispatches] == [(1, 1, 1)]
+
+
+def test_a_twin_finds_the_place_of_its_neuron_once():
+    """Whatever T: the channel of a neuron takes the same divisions."""
+
+    def divisions(steps):
+        def loss(x, scale):
+            y = (x.reshape(-1, 3, 5) * scale[:, None]).reshape(x.shape)
+            return lax.scan(jax.checkpoint(lambda v, x: (v * x, v)), y[0], y)[1].sum()
+
+        avals = [Aval((steps, 6, 3, 5), FLOATS), Aval((3,), FLOATS)]
+        plan = lower(lambda *given: [jax.grad(loss)(*given)], avals, target=Target(software=False)).plan
+        twin = plan.dispatches[0]
+        return sum(opcode in (UDIV, UMOD) for opcode, _ in instructions(twin.shader.spirv))
+
+    assert divisions(8) == divisions(2) > 0

@@ -104,7 +104,7 @@ def lowered(program: Program, target: Target = Target()) -> Lowered:
     return lower(lambda *args: jax.tree.leaves(program.function(*args)), avals, program.donated, target)
 
 
-def _instructions(spirv: bytes):
+def instructions(spirv: bytes):
     words = np.frombuffer(spirv, np.uint32)
     start = 5
     while start < len(words):
@@ -115,10 +115,10 @@ def _instructions(spirv: bytes):
 
 def _float_operations(spirv: bytes) -> set[int]:
     """The results of all operations that a driver might contract."""
-    return {int(operands[1]) for opcode, operands in _instructions(spirv) if opcode in FLOAT_OPERATIONS}
+    return {int(operands[1]) for opcode, operands in instructions(spirv) if opcode in FLOAT_OPERATIONS}
 
 
 def _not_contracted(spirv: bytes) -> set[int]:
     """The results that are marked NoContraction."""
-    marks = (operands for opcode, operands in _instructions(spirv) if opcode == DECORATE)
+    marks = (operands for opcode, operands in instructions(spirv) if opcode == DECORATE)
     return {int(operands[0]) for operands in marks if operands[1] == NO_CONTRACTION}

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from ..builder import Index, Ref
-from ..indexing import Place, add, mul
+from ..indexing import Place, joined
 from ..ir import Atom, Graph, ScanParams, Value
 from .pull import Pull, Source
 
@@ -92,7 +92,7 @@ class Steps:
 
     def _at_time(self, shape: Sequence[int], t: Index, linear: Index) -> Place:
         """The place of one step's element in a sequence of shape (T, *)."""
-        return Place(self.b, shape, linear=add(self.b, mul(self.b, t, math.prod(shape[1:])), linear))
+        return Place(self.b, shape, linear=joined(self.b, t, math.prod(shape[1:]), linear))
 
     def _pull(self, t: Index, carried: Sequence[Ref], found: Sequence[Ref]) -> Pull:
         """The body's graph for one step: consts and xs come from outside, the rest from registers."""
