@@ -9,6 +9,7 @@ from .indexing import add, assume, less, mul, sub
 from .ir import Aval, Graph, Value
 from .kernels import map as maps
 from .kernels import matmul, reduction, scan, sort, tensor
+from .kernels.operand import PRODUCTS
 from .kernels.task import SCANNING, WORKGROUP, Context, Task
 from .partition import Kernel, reads
 from .plan import Binding, Shader
@@ -58,8 +59,9 @@ def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Targe
 
 def _invocations(kernel: Kernel) -> int:
     """In each workgroup."""
-    if kernel.tasks[0].kind == "tensor":
-        return tensor.invocations(kernel.tasks[0])
+    first = kernel.tasks[0]
+    if first.kind in PRODUCTS.values():
+        return KINDS[first.kind].invocations(first)
     return SCANNING if all(task.kind == "scan" for task in kernel.tasks) else WORKGROUP
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from .ir import Atom, Equation, Graph, ScanParams, Value
-from .kernels import elementwise, reduction, scan
+from .kernels import elementwise, matmul, reduction, scan
 from .kernels.gather import COMPUTED, keeps_place
 from .kernels.operand import PRODUCTS
 from .kernels.pull import JOINT, REPEATING, RULES
@@ -98,7 +98,8 @@ class _Storage:
             base = self._behind_views(operand)
             if self.kinds[eqn] == "loop":
                 self._store(operand)
-            if eqn.primitive in PRODUCTS and self.cost(base) > 0:
+            once = base.size == operand.size and matmul.fetched_once(eqn, number)
+            if eqn.primitive in PRODUCTS and self.cost(base) > 0 and not once:
                 self._store(base)
             repeated = number in searched or self._repeats(eqn, operand)
             if repeated and self.cost(base) > CHEAP:

@@ -189,8 +189,8 @@ PROGRAMS = {
     "matmul_batched": Program(jnp.matmul, ((3, 5, 9), (3, 9, 4)), 1, 1e-6),
     "matmul_vector": Program(jnp.matmul, ((5, 9), (9,)), 1, 1e-6),
     "matmul_large": Program(lambda x, w: x @ w.T, ((130, 70), (97, 70)), 1, 1e-6),
-    "matmul_of_booleans": Program(lambda x, y: lax.dot(x > 3, y > 3), ((17, 9), (9, 23)), 2),
-    "matmul_of_bits": Program(lambda x, w: (x > 0).astype(F32) @ w, ((20, 9), (9, 23)), 2, 1e-6),
+    "matmul_of_booleans": Program(lambda x, y: lax.dot(x > 3, y > 3), ((17, 9), (9, 23)), 1),
+    "matmul_of_bits": Program(lambda x, w: (x > 0).astype(F32) @ w, ((20, 9), (9, 23)), 1, 1e-6),
     # Convolutions and windows
     "conv": Program(conv, ((2, 3, 8, 7), (4, 3, 3, 3)), 1, 1e-6),
     "conv_of_bytes": Program(

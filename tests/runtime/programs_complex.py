@@ -55,8 +55,8 @@ COMPLEX = {
     "complex_gradient": Program(
         jax.grad(lambda x, y: abs(lax.complex(x, y) * lax.complex(y, x)).sum(), (0, 1)), (X, X), 1, 1e-6
     ),
-    "fourier": Program(transforms, (X, Z), 42, 1e-6),
+    "fourier": Program(transforms, (X, Z), 41, 1e-6),
     "fourier_filter": Program(filtered, (X, X), 8, 1e-6),
-    "fourier_filter_gradient": Program(jax.grad(lambda x, y: (filtered(x, y) ** 2).sum(), (0, 1)), (X, X), 16, 1e-5),
+    "fourier_filter_gradient": Program(jax.grad(lambda x, y: (filtered(x, y) ** 2).sum(), (0, 1)), (X, X), 15, 1e-5),
     "resonator": Program(resonator, (X,), 2, 1e-6),
 }

@@ -30,6 +30,19 @@ def test_small_tasks_that_need_each_other_take_one_workgroup():
     assert [dispatch.groups for dispatch in plan.dispatches] == [(1, 1, 1)]
 
 
+@pytest.mark.parametrize(("columns", "kernels"), [(64, 1), (65, 2)])
+def test_a_product_computes_the_operand_that_it_fetches_once(columns, kernels):
+    avals = [Aval((100, 9), FLOATS), Aval((9, columns), FLOATS)]
+    plan = lower(lambda x, y: [(x > 0).astype(FLOATS) @ y], avals).plan
+    assert len(plan.dispatches) == kernels
+
+
+def test_what_a_convolution_sees_in_patches_is_stored():
+    avals = [Aval((2, 3, 8, 8), FLOATS), Aval((4, 3, 3, 3), FLOATS)]
+    plan = lower(lambda x, w: [lax.conv_general_dilated(x * x, w, (1, 1), "SAME")], avals).plan
+    assert len(plan.dispatches) == 2
+
+
 def test_a_twin_finds_the_place_of_its_neuron_once():
     """Whatever T: the channel of a neuron takes the same divisions."""
 

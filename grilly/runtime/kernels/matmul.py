@@ -13,12 +13,13 @@ import numpy as np
 from ..builder import BOOL, F32, U32, Builder, Index, Ref
 from ..floats16 import SHORT
 from ..indexing import add, assume, div, following, less, mod, mul
+from ..ir import Equation
 from ..quads import Quads
 from ..spirv import Op
 from .elementwise import converted, kind_of
 from .operand import Operand, product, tiled
 from .results import store_neighbours
-from .task import WORKGROUP, Context, Task
+from .task import Context, Task
 
 QUAD = 4  # neighbours that are fetched, and read from workgroup memory, at once
 Sizes = tuple[int, int, int, int]  # products, rows, columns, depth
@@ -41,13 +42,17 @@ class Tile:
     def columns(self) -> int:
         return self.across * self.quads * QUAD
 
+    @property
+    def invocations(self) -> int:
+        return self.down * self.across
+
     def count(self, sizes: Sizes) -> int:
         """How many a batch of products takes."""
         return tiled(sizes, self.rows, self.columns)
 
 
 LARGE, SQUARE = Tile(16, 16, 2, 16), Tile(16, 16, 1, 32)
-TALL, BROAD = Tile(64, 4, 1, 16), Tile(4, 64, 1, 16)
+TALL, BROAD = Tile(32, 4, 1, 16), Tile(4, 32, 1, 16)
 BUSY = 256  # large tiles that keep a GPU busy
 
 
@@ -75,6 +80,20 @@ def count(sizes: Sizes) -> int:
 
 def groups(task: Task) -> int:
     return count(product(task.anchors[0]).sizes)
+
+
+def invocations(task: Task) -> int:
+    """In each workgroup: a product has a kernel to itself."""
+    return tile(product(task.anchors[0]).sizes).invocations
+
+
+def fetched_once(eqn: Equation, number: int) -> bool:
+    """Whether a product fetches each element of an operand once: it may as well compute it."""
+    if eqn.primitive != "dot_general":  # those on cooperative matrices fetch words of half floats
+        return False
+    _, rows, columns, _ = sizes = product(eqn).sizes
+    other, most = (rows, tile(sizes).rows) if number else (columns, tile(sizes).columns)
+    return other <= most
 
 
 def emit(ctx: Context, task: Task, group: Index) -> None:
@@ -105,8 +124,8 @@ class _Side:
         b, found = self.b, []
         # Neighbouring invocations read neighbouring elements: along the operand's last axis.
         along = (self.depth if self.operand.depth_last else self.extent) // QUAD
-        for n in range(-(-self.extent * self.depth // QUAD // WORKGROUP)):
-            nth = add(b, b.local, n * WORKGROUP)
+        for n in range(-(-self.extent * self.depth // QUAD // b.local_size)):
+            nth = add(b, b.local, n * b.local_size)
             exists = less(b, nth, self.extent * self.depth // QUAD)
             nth = assume(nth, self.extent * self.depth // QUAD)
             minor, major = mul(b, mod(b, nth, along), QUAD), div(b, nth, along)

@@ -99,9 +99,10 @@ class Operand:
 
     def _inside(self, free: Index, depth: Index, length: int, wanted: Ref | bool) -> list[Ref]:
         b = self.b
-        inside = b.both(wanted, b.both(less(b, free, self.free), less(b, depth, self.depth)))
-        if inside is not True:
-            free, depth = safe(b, inside, free, self.free), safe(b, inside, depth, self.depth)
+        on_row, on_depth = (b.both(wanted, less(b, *pair)) for pair in ((free, self.free), (depth, self.depth)))
+        inside = b.both(on_row, on_depth)
+        # Each by itself: what depends on the row alone is computed once, whatever the depth.
+        free, depth = safe(b, on_row, free, self.free), safe(b, on_depth, depth, self.depth)
         zero, values = b.const(np.zeros((), self.dtype)), []
         b.lanes = WIDE if length % WIDE == 0 else 1
         for start in range(length):

@@ -9,7 +9,7 @@ from ..ir import Equation, Graph, Value
 from ..target import Target
 from .pull import Pull, buffer
 
-WORKGROUP = 256  # invocations in a workgroup, but for products on cooperative matrices
+WORKGROUP = 256  # invocations in a workgroup, but for products
 SCANNING = 64  # ... and for kernels that do nothing but scan
 
 
