@@ -15,7 +15,8 @@ from .kernels.operand import product
 from .rewrite import Editor
 from .target import Target
 
-BUSY = 1024  # workgroups of ordinary products that keep a GPU busy; those on cooperative matrices need fewer
+BUSY = 1024  # workgroups of ordinary products that keep a GPU busy
+AT_ONCE = 1 << 15  # invocations of products on cooperative matrices that run at once: a few more would run after them
 SHORTEST = 4  # tiles of depth that a part has at least
 FEW = 8  # parts that every reader adds up
 
@@ -41,7 +42,7 @@ def _cut(eqn: Equation, target: Target) -> tuple[int, int] | None:
         return None
     words = spread.suits(eqn, target)
     if words:
-        most = min(BUSY // 4 // spread.count(sizes), sizes[3] // (SHORTEST * spread.DEPTH))
+        most = min(AT_ONCE // spread.invocations(eqn), sizes[3] // (SHORTEST * spread.DEPTH))
     else:
         most = min(BUSY // matmul.count(sizes), sizes[3] // (SHORTEST * matmul.tile(sizes).depth))
     cuts = [

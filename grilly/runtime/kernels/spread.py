@@ -17,6 +17,7 @@ DEEP = 128  # from here on float32's own roundings cost more than its 24th bit, 
 LEAST = 1 << 15  # bytes of workgroup memory that the smallest tile fits into
 COARSE = ("HIGH", "TF32_TF32_F32", "BF16_BF16_F32", "F16_F16_F32")  # precisions that one part has
 SMALLEST, LARGEST = 64, 128  # rows, and columns, of tiles
+INVOCATIONS = 128  # of a tile; twice as many where both operands have two parts
 
 
 @dataclass(frozen=True)
@@ -142,21 +143,21 @@ def is_coarse(eqn: Equation) -> bool:
     return all(getattr(each, "name", None) in COARSE for each in asked)
 
 
-def count(sizes: tuple[int, int, int, int]) -> int:
-    """How many tiles a batch of products takes that is large enough for the best of them."""
-    return tiled(sizes, LARGEST, LARGEST)
+def invocations(eqn: Equation) -> int:
+    """How many a product takes that is large enough for the best tiles, whether or not an operand is 0 or 1."""
+    return tiled(product(eqn).sizes, LARGEST, LARGEST) * INVOCATIONS * (1 if is_coarse(eqn) else 2)
 
 
 def tiles(target: Target, parts: tuple[int, int], sizes: tuple[int, int, int, int]) -> list[Tile]:
     """The tiles for a product of such sizes, the best first. The more parts, the more registers an element takes."""
-    found = {
-        2: [_tile(target, 128, LARGEST, LARGEST)],
-        3: [_tile(target, 128, LARGEST, SMALLEST), _tile(target, 128, SMALLEST, LARGEST)],
-        4: [_tile(target, 256, LARGEST, LARGEST)],
-    }[sum(parts)]
+    if parts == (2, 2):
+        found = [_tile(target, 2 * INVOCATIONS, LARGEST, LARGEST)]
+    else:  # what has two parts, on the short side: then each operand's tile has as many words
+        left, right = parts
+        found = [_tile(target, INVOCATIONS, LARGEST // m, LARGEST // n) for m, n in ((left, right), (right, left))]
     _, rows, columns, _ = sizes
     fitting = [tile for tile in found if tile.rows < rows + SMALLEST and tile.columns < columns + SMALLEST]
-    return [*fitting, _tile(target, 256, SMALLEST, SMALLEST)]
+    return [*fitting, _tile(target, 2 * INVOCATIONS, SMALLEST, SMALLEST)]
 
 
 def _tile(target: Target, invocations: int, rows: int, columns: int) -> Tile:
