@@ -165,7 +165,7 @@ def _tile(target: Target, invocations: int, rows: int, columns: int) -> Tile:
     assert target.matrix is not None
     high, wide, _ = target.matrix
     subgroups = invocations // target.subgroup_size
-    down = 1 << subgroups.bit_length() // 2
+    down = 1 << (subgroups.bit_length() - 1) // 2
     across = subgroups // down
     share = max(1, rows // (down * high)), max(1, columns // (across * wide))
     return Tile(target.matrix, down, across, *share, invocations)

@@ -75,8 +75,8 @@ class _Factor:
         row = add(b, mul(b, mod(b, nth, together), self.minor), div(b, nth, together))
         return assume(add(b, mul(b, block, BANKS), row), self.major)
 
-    def fetched(self, k0: Index) -> list[Ref]:
-        """This invocation's words of the tile at depth `k0`; zeros beyond the edges."""
+    def fetched(self, k0: Index, parts: int) -> list[Ref]:
+        """This invocation's words of the first `parts` tiles at depth `k0`; zeros beyond the edges."""
         b, found = self.b, []
         zero = b.const(np.uint32(0))
         for major, minor, exists in self._places():
@@ -91,17 +91,17 @@ class _Factor:
             free, k = (free, div(b, k, HALVES)) if self.depth_last else (div(b, free, HALVES), k)
             within = add(b, _along(b, self.view.free, free), _along(b, self.view.depth, k))
             index = add(b, self.batch, within)
-            for pointer in self.pointers:
+            for pointer in self.pointers[:parts]:
                 found += [b.select(inside, part, zero) for part in self.m.fetch(pointer, index)]
         return found
 
-    def laid(self, words: list[Ref]) -> None:
+    def laid(self, words: list[Ref], parts: int) -> None:
         """Stores what was fetched."""
         b, left = self.b, iter(words)
         for major, minor, exists in self._places():
             index = add(b, add(b, mul(b, major, self.stride), minor), self.first)
             with b.when(exists):
-                for part in range(len(self.pointers)):
+                for part in range(parts):
                     self.m.write(add(b, index, part * self.plane), list(itertools.islice(left, 4)))
 
     def matrix(self, part: int, first: Index, nth: int, k: int) -> int:
@@ -122,6 +122,71 @@ def _along(b: Builder, strides: Strides, index: Index) -> Index:
     return found
 
 
+class _Depth:
+    """The loop over the depth, with so many parts of each operand: what it adds to the workgroup's sums."""
+
+    def __init__(self, work: "_Workgroup", parts: tuple[int, int]) -> None:
+        self.work, self.b, self.m, self.parts = work, work.b, work.m, parts
+        self.depth = work.spread.depth
+        self.sides = tuple(zip((work.left, work.right), parts, strict=True))
+
+    def run(self) -> None:
+        body = self._anew if self.work.exact else self._accumulate
+        self.b.loop(0, self.depth, DEPTH, self._fetched(0), body, bound=self.depth)
+
+    def _anew(self, k0: Index, words: list[Ref]) -> list[Ref]:
+        """A tile of depth whose totals begin anew and then join the sums by ordinary additions.
+
+        Each time the matrix unit adds, it cuts off what it should round, always towards zero: in longer sums of
+        float32's accuracy that would add up. Drivers that mix these additions with the products run out of registers:
+        a loop of one round keeps them apart.
+        """
+        b, m, kind = self.b, self.m, self.work.kind
+        totals, sums = itertools.chain(*self.work.totals), itertools.chain(*self.work.sums)
+        pairs = list(zip(totals, sums, strict=True))
+        for total, _ in pairs:
+            m.set(total, m.zero(kind))
+        words = b.loop(0, DEPTH, DEPTH, words, lambda k, words: self._accumulate(add(b, k0, k), words), bound=DEPTH)
+        for total, so_far in pairs:
+            m.set(so_far, m.add(kind, m.get(kind, so_far), m.get(kind, total)))
+        return words
+
+    def _accumulate(self, k0: Index, words: list[Ref]) -> list[Ref]:
+        """Lays down the tiles that were fetched, fetches the next, multiplies."""
+        b = self.b
+        b.barrier()  # the last tiles have been read
+        for (side, parts), own in zip(self.sides, (words[: self.cut], words[self.cut :]), strict=True):
+            side.laid(own, parts)
+        b.barrier()
+        fetched = self._fetched(following(b, k0, DEPTH, self.depth))
+        self._multiply()
+        return fetched
+
+    def _fetched(self, k0: Index) -> list[Ref]:
+        k0 = assume(k0, (self.depth - 1) // DEPTH * DEPTH + 1)
+        found = [side.fetched(k0, parts) for side, parts in self.sides]
+        self.cut = len(found[0])
+        return [*found[0], *found[1]]
+
+    def _multiply(self) -> None:
+        """Multiplies what lies in workgroup memory, column by column of this subgroup's matrices."""
+        m, work, (left, right) = self.m, self.work, self.parts
+        t, kind = work.tile, work.kind
+        steps = range(0, DEPTH, t.shape[2])
+        # The small products first; that of two small parts is below float32's own rounding.
+        passes = [(p, q) for p in range(left) for q in range(right) if p + q < 2][::-1]
+        rows = {
+            (p, k): [work.left.matrix(p, work.row, i, k) for i in range(t.high)] for p in range(left) for k in steps
+        }
+        for j, variables in enumerate(zip(*work.totals, strict=True)):
+            columns = {(q, k): work.right.matrix(q, work.column, j, k) for q in range(right) for k in steps}
+            totals = [m.get(kind, variable) for variable in variables]
+            for (p, q), k, i in itertools.product(passes, steps, range(t.high)):
+                totals[i] = m.multiply_add(kind, rows[p, k][i], columns[q, k], totals[i])
+            for variable, total in zip(variables, totals, strict=True):
+                m.set(variable, total)
+
+
 class _Workgroup:
     """One workgroup's tile of the result."""
 
@@ -139,7 +204,8 @@ class _Workgroup:
         self.left = _Factor(m, self.spread, A, pointers[:left], self.batch, self.row0, 0)
         self.right = _Factor(m, self.spread, B, pointers[left:], self.batch, self.column0, left * self.left.plane)
         self.kind, self.exact = m.sum(t.shape[0], t.shape[1]), max(left, right) > 1
-        self.sums = [[m.variable(self.kind) for _ in range(t.wide)] for _ in range(t.high)]
+        self.sums = self._variables()
+        self.totals = self._variables() if self.exact else self.sums
         self.subgroup = m.subgroup(t.down * t.across)
         self.row, self.column = self._own(self.subgroup)
 
@@ -160,63 +226,19 @@ class _Workgroup:
         row = mul(b, mod(b, subgroup, t.down), t.high * t.shape[0])
         return row, mul(b, div(b, subgroup, t.down), t.wide * t.shape[1])
 
+    def _variables(self) -> list[list[int]]:
+        return [[self.m.variable(self.kind) for _ in range(self.tile.wide)] for _ in range(self.tile.high)]
+
     def run(self) -> None:
-        b, m, depth = self.b, self.m, self.spread.depth
+        b, m = self.b, self.m
         for variable in itertools.chain(*self.sums):
             m.set(variable, m.zero(self.kind))
-        b.loop(0, depth, DEPTH, self._fetched(0), self._accumulate, bound=depth)
+        _Depth(self, self.spread.parts).run()
         for i in range(self.tile.high):
             b.barrier()
             self._stage(i)
             b.barrier()
             self._finish(i)
-
-    def _fetched(self, k0: Index) -> list[Ref]:
-        k0 = assume(k0, (self.spread.depth - 1) // DEPTH * DEPTH + 1)
-        left = self.left.fetched(k0)
-        self.cut = len(left)
-        return [*left, *self.right.fetched(k0)]
-
-    def _accumulate(self, k0: Index, words: list[Ref]) -> list[Ref]:
-        """Lays down the tiles that were fetched, fetches the next, multiplies."""
-        b = self.b
-        b.barrier()  # the last tiles have been read
-        self.left.laid(words[: self.cut])
-        self.right.laid(words[self.cut :])
-        b.barrier()
-        fetched = self._fetched(following(b, k0, DEPTH, self.spread.depth))
-        self._multiply()
-        return fetched
-
-    def _multiply(self) -> None:
-        """Multiplies what lies in workgroup memory, column by column of this subgroup's matrices."""
-        m, t, (left, right) = self.m, self.tile, self.spread.parts
-        steps = range(0, DEPTH, t.shape[2])
-        # The small products first; that of two small parts is below float32's own rounding.
-        passes = [(p, q) for p in range(left) for q in range(right) if p + q < 2][::-1]
-        rows = {
-            (p, k): [self.left.matrix(p, self.row, i, k) for i in range(t.high)] for p in range(left) for k in steps
-        }
-        for j, variables in enumerate(zip(*self.sums, strict=True)):
-            column = {(q, k): self.right.matrix(q, self.column, j, k) for q in range(right) for k in steps}
-            totals = [self._begun(variable) for variable in variables]
-            for (p, q), k, i in itertools.product(passes, steps, range(t.high)):
-                totals[i] = m.multiply_add(self.kind, rows[p, k][i], column[q, k], totals[i])
-            for variable, total in zip(variables, totals, strict=True):
-                self._joined(variable, total)
-
-    def _begun(self, variable: int) -> int:
-        """What a matrix of sums begins with.
-
-        Each time the matrix unit adds, it cuts off what it should round, always towards zero: sums of float32's
-        accuracy begin anew in each tile, lest that add up.
-        """
-        return self.m.zero(self.kind) if self.exact else self.m.get(self.kind, variable)
-
-    def _joined(self, variable: int, total: int) -> None:
-        """... and join the others by an ordinary addition. One half float has an error of its own."""
-        so_far = self.m.get(self.kind, variable)
-        self.m.set(variable, self.m.add(self.kind, so_far, total) if self.exact else total)
 
     def _stage(self, i: int) -> None:
         """Puts one row of each subgroup's matrices into workgroup memory."""
