@@ -21,7 +21,7 @@ from .images import Album, Layout
 from .ir import Atom, Aval, Equation, Graph, Literal, Value
 from .kernels.operand import Axes
 from .kernels.pull import RULES
-from .kernels.spread import Spread, Tile, View, is_coarse, plain, suits, tiles, whole
+from .kernels.spread import DEPTH, Spread, Tile, View, is_coarse, panels, plain, suits, tiles, whole
 from .parts import in_parts
 from .rewrite import Editor, common, live
 from .split import split
@@ -95,15 +95,24 @@ def _split(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, parts: int 
     depth_last = len(now.shape) - 1 in axes[2]
     matrix = _matrix(editor, eqn, now, axes, depth_last)
     scale = None if parts is None else _scale_of_rows(editor, eqn, now, axes)
-    shape = list(matrix.shape)  # zeros at the end of the depth, and of the last axis, up to matrix words
-    for axis in {2 if depth_last else 1, 2}:
-        shape[axis] = whole(shape[axis])
-    padding = [(0, new - old, 0) for new, old in zip(shape, matrix.shape, strict=True)]
+    batch, *shape = matrix.shape  # zeros at the end: up to whole panels of the depth, or to words
+    filled = (batch, shape[0], whole(shape[1], DEPTH)) if depth_last else (batch, *map(whole, shape))
+    padding = [(0, new - old, 0) for new, old in zip(filled, matrix.shape, strict=True)]
     if scale is not None:
         kept = (0, 1) if depth_last else (0, 2)
         matrix = _scaled(editor, eqn, matrix, scale, kept if scale.shape else ())
-    found = _halves(editor, eqn, _padded(editor, eqn, matrix, padding), parts)
-    return _Operand(found, scale, plain(shape, depth_last))
+    matrix = _padded(editor, eqn, matrix, padding)
+    if depth_last:
+        matrix = _in_panels(editor, eqn, matrix)
+    view = panels(matrix.shape) if depth_last else plain(matrix.shape)
+    return _Operand(_halves(editor, eqn, matrix, parts), scale, view)
+
+
+def _in_panels(editor: Editor, eqn: Equation, matrix: Value) -> Value:
+    """The axes (batch, free, depth) as (batch, panel, free, depth): what a tile takes of the depth lies together."""
+    batch, free, depth = matrix.shape
+    cut = editor.make("reshape", [matrix], (batch, free, depth // DEPTH, DEPTH), eqn)
+    return editor.make("transpose", [cut], (batch, depth // DEPTH, free, DEPTH), eqn, permutation=(0, 2, 1, 3))
 
 
 def _laid_out(editor: Editor, eqn: Equation, layout: Layout, view: View, parts: int | None) -> _Operand:

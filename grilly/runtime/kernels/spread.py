@@ -86,12 +86,19 @@ class View:
         return (free, depth * HALVES) if self.depth_last else (free * HALVES, depth)
 
 
-def plain(shape: Sequence[int], depth_last: bool) -> View:
-    """Parts with the axes (batch, free, depth), or (batch, depth, free), of whole words."""
-    batch, major, minor = shape[0], shape[1], shape[2] // HALVES
-    inner, outer = ((minor, 1),), ((major, minor),)
-    free, depth = (outer, inner) if depth_last else (inner, outer)
-    return View(((batch, major * minor),), free, depth, 0, depth_last)
+def plain(shape: Sequence[int]) -> View:
+    """Parts with the axes (batch, depth, free), of whole words."""
+    _, depth, free = shape
+    words = free // HALVES
+    return View(((shape[0], depth * words),), ((words, 1),), ((depth, words),), 0, depth_last=False)
+
+
+def panels(shape: Sequence[int]) -> View:
+    """Parts with the axes (batch, panel, free, depth), of panels as deep as a tile: its words lie side by side."""
+    batch, count, free, depth = shape
+    words = depth // HALVES
+    along = ((count, free * words), (words, 1))
+    return View(((batch, count * free * words),), ((free, words),), along, 0, depth_last=True)
 
 
 @dataclass(frozen=True)
@@ -122,9 +129,9 @@ class Spread:
         return left.depth_last, right.depth_last
 
 
-def whole(extent: int) -> int:
-    """An extent, filled up to whole words of half floats."""
-    return -(-extent // HALVES) * HALVES
+def whole(extent: int, unit: int = HALVES) -> int:
+    """An extent, filled up to whole words of half floats, or to larger units."""
+    return -(-extent // unit) * unit
 
 
 def suits(eqn: Equation, target: Target) -> bool:
