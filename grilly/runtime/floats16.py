@@ -144,3 +144,15 @@ def scale(b: Instructions, size: Any) -> Any:
     wanted = b.op(Op.ISub, U32, _const(b, 127 + 127 + 14), exponent)
     wanted = b.select(_below(b, wanted, 253), wanted, _const(b, 253))
     return b.op(Op.Bitcast, F32, _left(b, wanted, 23))
+
+
+def needs_two(b: Instructions, x: Any) -> Any:
+    """Whether one half float might not hold a float32 once it is scaled; never so of 0 and 1.
+
+    Numbers of 11 bits and sizes from 2 ** -14 to 2 ** 15 are normal half floats, whichever of them sets the scale.
+    """
+    size = _and(b, b.op(Op.Bitcast, U32, x), SIZE)
+    long = b.op(Op.INotEqual, BOOL, _and(b, size, 0x1FFF), _const(b, 0))
+    usual = _below(b, b.op(Op.ISub, U32, size, _const(b, LEAST_NORMAL)), TOO_LARGE - LEAST_NORMAL - (1 << 23))
+    unusual = b.op(Op.LogicalNot, BOOL, b.op(Op.LogicalOr, BOOL, usual, b.op(Op.IEqual, BOOL, size, _const(b, 0))))
+    return b.op(Op.LogicalOr, BOOL, long, unusual)

@@ -20,7 +20,8 @@ KINDS = {
     "call": "Inlined, with its custom derivative if it has one.",
     "nothing": "Takes no part in what runs.",
 }
-OWN = {"conv_patches", "half_scale", "ordered_fold", "window_choice", "scatter_chosen"}  # what no jaxpr has
+# What no jaxpr has.
+OWN = {"conv_patches", "half_scale", "needs_two", "ordered_fold", "window_choice", "scatter_chosen"}
 
 
 def _names(text: str) -> set[str]:

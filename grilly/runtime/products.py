@@ -3,7 +3,8 @@
 Each operand is multiplied, row by row (column by column on the right), by a power of two that brings its largest number
 near 2 ** 14, and split into two half floats, `x = p0 + p1`. The products of the parts are exact and their sums are
 float32; p1 q1, which is left out, is below float32's own rounding. What is known to be 0 or 1 is one part by itself.
-`precision` may ask for one part of everything: 11 bits, as TF32 has.
+`precision` may ask for one part of everything: 11 bits, as TF32 has. What may turn out to be spikes when the product
+runs is two parts, and tells whether its second one is zero everywhere: then the product leaves it out.
 
 References:
     H. Ootomo, R. Yokota, "Recovering single precision accuracy from Tensor Cores while surpassing the FP32 theoretical
@@ -20,13 +21,12 @@ from .floats16 import BOOL, F16, F32
 from .images import Album, Layout
 from .ir import Atom, Aval, Equation, Graph, Literal, Value
 from .kernels.operand import Axes
-from .kernels.pull import RULES
 from .kernels.spread import DEPTH, Spread, Tile, View, is_coarse, panels, plain, suits, tiles, whole
 from .parts import in_parts
 from .rewrite import Editor, common, live
 from .split import split
 from .target import Target
-from .zero_one import INVENTING, zero_one
+from .zero_one import may_be_spikes, shows, zero_one
 
 BUSY = 25600  # invocations that keep a device busy
 VIEWS = {"reshape", "squeeze", "expand_dims", "transpose"}  # that show every element once
@@ -38,10 +38,11 @@ def products(graph: Graph, target: Target) -> Graph:
     if target.matrix is None:
         return graph
     suited = dict.fromkeys(eqn for eqn in graph.equations if eqn.primitive == "dot_general" and suits(eqn, target))
-    editor, binary, album = Editor(graph), zero_one(graph), Album(graph, suited)
+    editor, album = Editor(graph), Album(graph, suited)
+    known, perhaps = zero_one(graph), may_be_spikes(graph, suited)
     for eqn in graph.equations:
         if eqn in suited:
-            editor.renamed[eqn.outputs[0]] = _on_matrices(editor, eqn, target, binary, album)
+            editor.renamed[eqn.outputs[0]] = _on_matrices(editor, eqn, target, album, known, perhaps)
         else:
             editor.keep(eqn)
     return live(common(editor.done()))
@@ -56,16 +57,20 @@ class _Operand:
     view: View
 
 
-def _on_matrices(editor: Editor, eqn: Equation, target: Target, binary: set[Value], album: Album) -> Value:
+def _on_matrices(
+    editor: Editor, eqn: Equation, target: Target, album: Album, known: set[Value], perhaps: dict[Atom, Value]
+) -> Value:
+    """The product of operands in half floats: some `known` to be 0 or 1, some views of arguments that `perhaps` are."""
     read = album.read(eqn)
     p, most = read.product, 1 if is_coarse(eqn) else 2
     sides = []
     for operand, axes, seen in zip(eqn.inputs, (p.lhs_axes, p.rhs_axes), read.seen, strict=True):
-        wanted = None if operand in binary else most
+        wanted = None if operand in known else most
         split = _split(editor, eqn, operand, axes, wanted) if seen is None else _laid_out(editor, eqn, *seen, wanted)
         sides.append(split)
     left, right = sides
     parts, views = (len(left.parts), len(right.parts)), (left.view, right.view)
+    told = next((k for k, operand in enumerate(eqn.inputs) if parts[k] > 1 and operand in perhaps), None)
     spread = Spread(
         product=p,
         depth=whole(p.sizes[3]),
@@ -73,8 +78,11 @@ def _on_matrices(editor: Editor, eqn: Equation, target: Target, binary: set[Valu
         views=views,
         scaled=(left.scale is not None, right.scale is not None),
         tile=_tile(target, p.sizes, parts, (left.view.depth_last, right.view.depth_last)),
+        told=told,
     )
-    inputs = (*left.parts, *right.parts, *(side.scale for side in sides if side.scale is not None))
+    inputs = [*left.parts, *right.parts, *(side.scale for side in sides if side.scale is not None)]
+    if told is not None:
+        inputs.append(_needs_two(editor, eqn, perhaps[eqn.inputs[told]]))
     order = {} if read.order == tuple(sorted(read.order)) else {"order": read.order}
     return editor.made("matrix_product", inputs, eqn.outputs[0].aval, eqn, spread=spread, **order)
 
@@ -191,9 +199,20 @@ def _scale(editor: Editor, eqn: Equation, array: Atom) -> Value:
 
 def _largest(editor: Editor, eqn: Equation, array: Atom, axes: Sequence[int]) -> Atom:
     """The largest sizes along axes."""
-    size = editor.make("abs", [array], array.shape, eqn)
+    return _folded(editor, eqn, "reduce_max", editor.make("abs", [array], array.shape, eqn), axes)
+
+
+def _needs_two(editor: Editor, eqn: Equation, argument: Value) -> Atom:
+    """Whether any element needs two half floats: found row by row, as most scales are, and in the same kernel."""
+    needs = editor.made("needs_two", [argument], Aval(argument.shape, BOOL), eqn)
+    rows = _folded(editor, eqn, "reduce_or", needs, [len(argument.shape) - 1])
+    return _folded(editor, eqn, "reduce_or", rows, range(len(rows.shape))) if rows.shape else rows
+
+
+def _folded(editor: Editor, eqn: Equation, primitive: str, array: Atom, axes: Sequence[int]) -> Atom:
+    """A reduction along axes, in two rounds where that is faster."""
     kept = [extent for axis, extent in enumerate(array.shape) if axis not in axes]
-    found = editor.make("reduce_max", [size], kept, eqn, axes=tuple(axes))
+    found = editor.make(primitive, [array], kept, eqn, axes=tuple(axes))
     rounds = split(editor, editor.equations[-1])
     return found if rounds is None else rounds[0]
 
@@ -204,8 +223,7 @@ def _behind(editor: Editor, operand: Atom) -> Value | None:
     found = None
     while isinstance(operand, Value) and operand in producers:
         made = producers[operand]
-        shows = made.primitive in RULES and made.primitive not in INVENTING
-        if not shows or len(made.inputs) != 1 or not isinstance(made.inputs[0], Value):
+        if not shows(made) or not isinstance(made.inputs[0], Value):
             break
         operand = made.inputs[0]
         found = operand if made.primitive not in VIEWS else found

@@ -1,4 +1,6 @@
-"""Which values are known to be 0 or 1 everywhere: spikes, and views of spikes."""
+"""Which values are known to be 0 or 1 everywhere: spikes, and views of spikes; and which may turn out to be."""
+
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -19,6 +21,25 @@ def zero_one(graph: Graph, given: frozenset[Value] = frozenset()) -> set[Value]:
         elif all(value.dtype == np.bool_ for value in eqn.outputs) or _keeps(eqn, found):
             found.update(eqn.outputs)
     return found
+
+
+def may_be_spikes(graph: Graph, products: Iterable[Equation]) -> dict[Atom, Value]:
+    """What shows which argument that may turn out to be spikes: of two that are multiplied, the larger one.
+
+    Weights are fewer.
+    """
+    shown: dict[Atom, Value] = {value: value for value in graph.inputs if value.shape}
+    for eqn in graph.equations:
+        if shows(eqn) and eqn.inputs[0] in shown:
+            shown.update(dict.fromkeys(eqn.outputs, shown[eqn.inputs[0]]))
+    pairs = [[shown[operand] for operand in eqn.inputs if operand in shown] for eqn in products]
+    larger = {max(pair, key=lambda value: value.size) for pair in pairs if len(pair) == 2}
+    return {atom: argument for atom, argument in shown.items() if argument in larger}
+
+
+def shows(eqn: Equation) -> bool:
+    """Whether an equation puts out elements of its one input."""
+    return eqn.primitive in RULES and eqn.primitive not in INVENTING and len(eqn.inputs) == 1
 
 
 def _keeps(eqn: Equation, found: set[Value]) -> bool:

@@ -101,6 +101,44 @@ def test_its_gradients_are_as_accurate(pair, device):
     is_as_accurate(gw, x.T.copy(), g)
 
 
+ELEVEN_BITS = 2.0**-10 * np.random.default_rng(4).integers(1 << 10, 1 << 11, (200, 136))  # from 1 to 2
+INPUTS = {
+    "spikes": spikes(200, 136),
+    "negative zeros": -0.0 * spikes(200, 136),
+    "counts": np.random.default_rng(5).integers(-2048, 2049, (200, 136)),
+    "11 bits": ELEVEN_BITS * 2.0 ** np.random.default_rng(6).integers(-14, 15, (200, 136)),
+}
+
+
+@pytest.mark.parametrize("x", INPUTS.values(), ids=INPUTS.keys())
+def test_inputs_that_turn_out_to_be_spikes_give_the_same_bits(x, device):
+    """... as beside a number that needs more bits: half of each number is then multiplied for nothing."""
+    x, w, g = x.astype(F32), normal(96, 136), normal(200, 96, seed=3)
+    run = grilly.jit(lambda x, w, g: jax.vjp(lambda w: x @ w.T, w)[1](g)[0], device=device)
+    forth = grilly.jit(lambda x, w: x @ w.T, device=device)
+    more = np.concatenate([x, np.full((1, 136), 0.1, F32)])
+    np.testing.assert_array_equal(forth(x, w), np.asarray(forth(more, w))[:200])
+    is_as_accurate(run(x, w, g), g.T.copy(), x)
+    np.testing.assert_array_equal(run(x, w, g), run(more, w, np.concatenate([g, np.zeros((1, 96), F32)])))
+
+
+def test_what_half_a_float_holds_is_not_rounded(device):
+    x = INPUTS["11 bits"].astype(F32)
+    np.testing.assert_array_equal(grilly.jit(jnp.matmul, device=device)(x, np.eye(136, dtype=F32)), x)
+
+
+@pytest.mark.parametrize("strange", [np.nan, np.inf, 0.1, 3e38, 65536.0, 1e-30])
+def test_one_strange_number_is_not_lost_among_spikes(strange, device):
+    x, w = spikes(200, 136), np.eye(136, dtype=F32)
+    x[77, 5] = strange
+    got = np.asarray(grilly.jit(jnp.matmul, device=device)(x, w))
+    np.testing.assert_array_equal(got[:77], x[:77])
+    if np.isfinite(strange):
+        assert abs(got[77, 5] - x[77, 5]) <= 2.0**-22 * abs(x[77]).max()
+    else:
+        assert not np.isfinite(got[77, 5])
+
+
 def test_a_long_sum_is_as_accurate(device):
     x, w = abs(normal(16, 4096)), abs(normal(4096, 32, seed=1))
     is_as_accurate(grilly.jit(jnp.matmul, device=device)(x, w), x, w)
@@ -194,6 +232,19 @@ def test_an_operand_is_two_half_floats_and_spikes_are_one():
     assert parts_of(jnp.matmul, (64, 128), (128, 64)) == [(2, 2)]
     assert parts_of(lambda x, w: (x > 0).astype(F32) @ w, (64, 128), (128, 64)) == [(1, 2)]
     assert parts_of(lif, (8, 16, 128), (64, 128)) == [(1, 2)]
+
+
+def test_the_larger_of_two_arguments_may_turn_out_to_be_spikes():
+    told = lambda *args: [spread.told for spread in spreads_of(*args)]  # noqa: E731
+    net = lambda x, w, v: (jnp.tanh(x @ w) @ v).sum()  # noqa: E731
+    shapes = (512, 128), (128, 256), (256, 128)
+    assert told(jnp.matmul, *shapes[:2]) == [0]
+    assert told(jnp.matmul, (64, 128), (128, 64)) == [0]
+    assert told(jnp.matmul, (64, 128), (128, 256)) == [1]
+    assert told(lambda x, w: (x > 0).astype(F32) @ w, *shapes[:2]) == [None]
+    assert told(lambda x, w: jnp.matmul(x, w, precision=lax.Precision.HIGH), *shapes[:2]) == [None]
+    # x is asked forth and for the gradient by w; for those by v and by tanh, neither weights nor what is computed.
+    assert [side is None for side in told(jax.grad(net, (1, 2)), *shapes)].count(True) == 2
 
 
 def test_a_shallow_product_needs_the_bit_that_two_half_floats_lack():

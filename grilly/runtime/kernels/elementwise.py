@@ -113,6 +113,7 @@ def _unary(instruction: Ext) -> Rule:
 
 
 rules["half_scale"] = lambda b, eqn, args: floats16.scale(b, args[0])
+rules["needs_two"] = lambda b, eqn, args: floats16.needs_two(b, args[0])
 rules["floor"] = _unary(Ext.Floor)
 rules["ceil"] = _unary(Ext.Ceil)
 

@@ -105,7 +105,8 @@ def panels(shape: Sequence[int]) -> View:
 class Spread:
     """A product on cooperative matrices: what the equation's inputs are, and how it is computed.
 
-    Its inputs are the parts of the left operand, those of the right one, and the scale of each that has one.
+    Its inputs are the parts of the left operand, those of the right one, the scale of each that has one, and whether
+    the operand `told` needs its second part.
 
     Args:
         product: The shapes.
@@ -114,6 +115,7 @@ class Spread:
         views: Where each operand's words lie.
         scaled: Whether each has been multiplied by a power of two a row, or column.
         tile: What a workgroup computes.
+        told: The operand (0 or 1) that may turn out to do with one part, when the product runs.
     """
 
     product: Product
@@ -122,6 +124,7 @@ class Spread:
     views: tuple[View, View]
     scaled: tuple[bool, bool]
     tile: Tile
+    told: int | None
 
     @property
     def depth_last(self) -> tuple[bool, bool]:

@@ -233,12 +233,23 @@ class _Workgroup:
         b, m = self.b, self.m
         for variable in itertools.chain(*self.sums):
             m.set(variable, m.zero(self.kind))
-        _Depth(self, self.spread.parts).run()
+        self._summed()
         for i in range(self.tile.high):
             b.barrier()
             self._stage(i)
             b.barrier()
             self._finish(i)
+
+    def _summed(self) -> None:
+        """One loop over the depth. Of an operand that may do with one part there are two, and its answer chooses."""
+        b, parts, told = self.b, self.spread.parts, self.spread.told
+        if told is None:
+            return _Depth(self, parts).run()
+        needed = self.ctx.pull(self.task).at(self.eqn.inputs[-1], scalar_place(b))
+        with b.when(needed):
+            _Depth(self, parts).run()
+        with b.when(b.op(Op.LogicalNot, BOOL, needed)):
+            _Depth(self, (1, parts[1]) if told == A else (parts[0], 1)).run()
 
     def _stage(self, i: int) -> None:
         """Puts one row of each subgroup's matrices into workgroup memory."""
