@@ -25,6 +25,11 @@ def assume(index: Index, bound: int) -> Index:
     return index if isinstance(index, int) or index.bound <= bound else replace(index, bound=bound)
 
 
+def alone(index: Index) -> Index:
+    """The same index, whose root nobody should ask for."""
+    return index if isinstance(index, int) else replace(index, apart=None)
+
+
 def add(b: Builder, x: Index, y: Index) -> Index:
     if isinstance(x, int):
         x, y = y, x
@@ -48,7 +53,15 @@ def add(b: Builder, x: Index, y: Index) -> Index:
         split = (*x.product, y)
     elif isinstance(y, Ref) and y.product and x.bound <= y.product[1]:
         split = (*y.product, x)
-    return _known(b, Op.IAdd, x, y, bound=bound, multiple=multiple, split=split, shift=shift)
+    apart = _apart(b, x, y)
+    return _known(b, Op.IAdd, x, y, bound=bound, multiple=multiple, split=split, shift=shift, apart=apart)
+
+
+def _apart(b: Builder, x: Ref, y: Index) -> tuple[Ref, int] | None:
+    """The root of a sum, and what it is apart from it, where nothing wraps on the way."""
+    (root, j), (other, k) = x.apart or (x, 0), (0, y) if isinstance(y, int) else y.apart or (y, 0)
+    fits = max(x.bound + bound_of(y), bound_of(root) + bound_of(other)) <= LIMIT
+    return (add(b, root, other), j + k) if fits and j + k else None  # type: ignore[return-value]
 
 
 def joined(b: Builder, high: Index, extent: int, low: Index) -> Index:
@@ -79,8 +92,11 @@ def mul(b: Builder, x: Index, d: int) -> Index:
         return x * d % LIMIT if isinstance(x, int) else 0
     if d == 1:
         return x
-    bound = min((x.bound - 1) * d + 1, LIMIT)
-    return _known(b, Op.IMul, x, d, bound=bound, multiple=x.multiple * d, product=(x, d))
+    bound, apart = min((x.bound - 1) * d + 1, LIMIT), None
+    if x.apart and max(x.bound, x.apart[0].bound) * d <= LIMIT:
+        root, k = x.apart
+        apart = mul(b, root, d), k * d
+    return _known(b, Op.IMul, x, d, bound=bound, multiple=x.multiple * d, product=(x, d), apart=apart)
 
 
 def div(b: Builder, x: Index, d: int) -> Index:

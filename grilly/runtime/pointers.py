@@ -71,14 +71,27 @@ class Addresses:
         return b.module.emit(Op.Load, member, chain, *aligned)
 
     def element(self, k: int, where: Any, width: int) -> int:
-        """The pointer to an element of buffer `k`, or to the group of `width` elements that starts there."""
-        base = self._bases[k]
-        item = _item(self._b, self._stored[k], width)
+        """The pointer to an element of buffer `k`, or to the group of `width` elements that starts there.
+
+        What lies a constant apart from a root gets its pointer from the root's: an instruction has room for that
+        constant, and none for adding it to an index.
+        """
+        b, base = self._b, self._bases[k]
+        item = _item(b, self._stored[k], width)
+        block = b.module.block(self._stored[k], width, self._coherent[k])
+        kind = b.module.pointer(Storage.PhysicalStorageBuffer, block)
         if width > 1:
-            block = self._b.module.block(self._stored[k], width, self._coherent[k])
-            kind = self._b.module.pointer(Storage.PhysicalStorageBuffer, block)
-            base = self._b.once(("wide", k), U32, lambda: self._b.module.emit(Op.Bitcast, kind, base)).id
-        return _chain(self._b, Storage.PhysicalStorageBuffer, item, base, where, width)
+            base = b.once(("wide", k), U32, lambda: b.module.emit(Op.Bitcast, kind, base)).id
+        root, behind = where.apart or (where, 0)
+        if not behind or root.multiple % width or behind % width:
+            return _chain(b, Storage.PhysicalStorageBuffer, item, base, where, width)
+
+        def write() -> int:
+            return b.module.emit(Op.Bitcast, kind, _chain(b, Storage.PhysicalStorageBuffer, item, base, root, width))
+
+        base = b.once(("root", k, root.id, width), U32, write).id
+        where = b.const(np.uint32(behind // width))
+        return _chain(b, Storage.PhysicalStorageBuffer, item, base, where, 1)
 
     def word(self, k: int, where: Any) -> int:
         """The pointer to the 16 bytes of number `where` in buffer `k`, as four uint32."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from ..builder import Index, Ref
-from ..indexing import add, assume, equal, least, mul, sub
+from ..indexing import add, alone, assume, equal, least, mul, sub
 from ..ir import Chunks, Replay
 from .forth import Loop
 from .steps import Steps, size_of
@@ -196,13 +196,13 @@ class Twin(Loop):
         return assume(sub(self.b, last, least(self.b, add(self.b, count, ahead), last)), last + 1)
 
     def _times_of(self, chunk: Index) -> list[Index]:
-        """The steps of a chunk after the first."""
+        """The steps of a chunk after the first. Their chunks need the registers that roots of indices would take."""
         start = add(self.b, mul(self.b, chunk, self._chunks.every), self._chunks.first)
-        return self._times(start, self._chunks.every)
+        return [alone(t) for t in self._times(start, self._chunks.every)]
 
     def _times(self, start: Index, length: int) -> list[Index]:
         """Which element of the sequences belongs to each step of the other scan, which runs the other way round."""
-        return [self._time(add(self.b, start, k), not self.scan.reverse) for k in range(length)]
+        return self._elements(start, length, not self.scan.reverse)
 
     def _saved(self, row: Index) -> list[Ref]:
         """Carries that were saved."""

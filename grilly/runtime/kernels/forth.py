@@ -65,7 +65,7 @@ class Loop:
         rolling = last > 0 and not self.b.target.software
 
         def times(count: Index) -> list[Index]:
-            return [self._time(add(self.b, add(self.b, count, k), start), self.scan.reverse) for k in range(many)]
+            return self._elements(add(self.b, count, start), many, self.scan.reverse)
 
         def body(count: Index, now: list[Ref]) -> list[Ref]:
             mine, carried, loaded = times(count), now[:held], now[held:]
@@ -82,10 +82,13 @@ class Loop:
         first = self.steps.load(times(0)) if rolling else []
         return self.b.loop(0, last + many, many, [*carried, *first], body, bound=last + 1)[:held]
 
-    def _time(self, count: Index, reverse: bool) -> Index:
-        """Which element of a sequence belongs to step number `count`."""
-        last = self.scan.length - 1
-        return assume(sub(self.b, last, count), last + 1) if reverse else count
+    def _elements(self, count: Index, many: int, reverse: bool) -> list[Index]:
+        """Which elements of a sequence belong to the steps from number `count` on."""
+        if not reverse:
+            return [add(self.b, count, k) for k in range(many)]
+        earliest = self.scan.length - many
+        first = assume(sub(self.b, earliest, count), earliest + 1)
+        return [add(self.b, first, many - 1 - k) for k in range(many)]
 
     def _step(self, t: Index, carried: Sequence[Ref], found: Sequence[Ref] = ()) -> list[Ref]:
         outputs = self.steps.run(t, carried, found)
