@@ -20,7 +20,7 @@ class Program:
     Args:
         function: Pure.
         shapes: Of its arguments; each may be (shape, dtype).
-        kernels: How many dispatches it takes.
+        kernels: How many dispatches it takes at most.
         error: Relative to the largest value; 0 asks for equal bits.
         low, high: The range of the arguments.
     """

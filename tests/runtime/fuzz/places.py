@@ -83,7 +83,9 @@ def _pad(w: Writer) -> str:
         wide = extent + max(extent - 1, 0) * between
         low = w.number(-min(wide, 2), 3)
         config.append((low, w.number(-min(wide + low, 2), 3), between))
-    return f"lax.pad({x}, {w.alike((), x.dtype)}, {config})"
+    # JAX cannot differentiate by the padding alone, so that depends on the array or on nothing.
+    padding = w.one_of((f"jnp.{x.dtype}(0)", f"jnp.{x.dtype}(1)", w.fitted(x, (), x.dtype)))
+    return f"lax.pad({x}, {padding}, {config})"
 
 
 @operation("concatenate", "stack")
