@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from ..errors import ParameterError
-from .arguments import as_float
+from .arguments import as_float, refuse_unless
 
 
 def dropout(x: ArrayLike, key: jax.Array, p: float, training: bool) -> jax.Array:
@@ -29,10 +28,18 @@ def dropout(x: ArrayLike, key: jax.Array, p: float, training: bool) -> jax.Array
     References:
         N. Srivastava et al., "Dropout", JMLR 2014.
     """
-    if not 0 <= p < 1:
-        raise ParameterError(f"p is {p:g}: the probability of dropping an element lies in [0, 1).")
+    check_probability(p)
     x = as_float(x, "x")
     if not training or p == 0:
         return x
     kept = jax.random.uniform(key, x.shape) >= p
     return jnp.where(kept, x / (1 - p), jnp.zeros_like(x))
+
+
+def check_probability(p: float) -> None:
+    """Refuses what is no probability of dropping an element.
+
+    Raises:
+        ParameterError: `p` lies outside `[0, 1)`.
+    """
+    refuse_unless("p", p, lambda p: (p >= 0) & (p < 1), "the probability of dropping an element lies in [0, 1).")

@@ -18,10 +18,16 @@ class IFParams:
     """Leaves of an integrate-and-fire neuron: numbers, or anything that broadcasts to one step's input.
 
     `v_reset=None` (soft reset) is part of the pytree's structure: the one choice here that recompiles.
+
+    Raises:
+        ParameterError: `v_threshold` is NaN, or `v_reset` not finite.
     """
 
     v_threshold: ArrayLike = 1.0  # firing threshold, in the unit of v
     v_reset: ArrayLike | None = 0.0  # membrane potential after a spike
+
+    def check(self) -> None:
+        check_potentials(self.v_threshold, self.v_reset)
 
 
 @pytree
@@ -31,7 +37,7 @@ class LIFParams:
     `v_reset=None` (soft reset) is part of the pytree's structure: the one choice here that recompiles.
 
     Raises:
-        ParameterError: `tau <= 1`.
+        ParameterError: `tau <= 1`, `v_threshold` is NaN, or `v_reset` not finite.
     """
 
     tau: ArrayLike = 2.0  # membrane time constant, in time steps, > 1
@@ -40,6 +46,7 @@ class LIFParams:
 
     def check(self) -> None:
         check_tau("tau", self.tau)
+        check_potentials(self.v_threshold, self.v_reset)
 
 
 @pytree
@@ -47,6 +54,9 @@ class PLIFParams:
     """Leaves of a leaky integrate-and-fire neuron that learns its time constant: `1 / tau = sigmoid(w)`.
 
     So tau is always more than one time step. `v_reset=None` (soft reset) is part of the pytree's structure.
+
+    Raises:
+        ParameterError: `v_threshold` is NaN, or `v_reset` not finite.
 
     Example:
         >>> params = PLIFParams.from_tau(2.0)
@@ -57,6 +67,9 @@ class PLIFParams:
     w: ArrayLike = 0.0  # no unit; its sigmoid is the leak per time step
     v_threshold: ArrayLike = 1.0  # firing threshold, in the unit of v
     v_reset: ArrayLike | None = 0.0  # membrane potential after a spike
+
+    def check(self) -> None:
+        check_potentials(self.v_threshold, self.v_reset)
 
     @classmethod
     def from_tau(cls, init_tau: float | np.ndarray, **leaves: Any) -> "PLIFParams":
@@ -84,6 +97,17 @@ def check_tau(name: str, tau: ArrayLike) -> None:
     """
     rule = "a membrane time constant counts time steps and must be > 1. For a neuron without leak, use IF."
     refuse_unless(name, tau, lambda t: t > 1, rule)
+
+
+def check_potentials(v_threshold: ArrayLike, v_reset: ArrayLike | None) -> None:
+    """Refuses a threshold that nothing compares with, and a reset from which no neuron returns.
+
+    Raises:
+        ParameterError: `v_threshold` is NaN, or `v_reset` not finite.
+    """
+    refuse_unless("v_threshold", v_threshold, lambda v: v == v, "a firing threshold must be a number.")
+    rule = "the membrane potential after a spike must be finite, or None for a soft reset."
+    refuse_unless("v_reset", v_reset, np.isfinite, rule)
 
 
 def chosen(kind: type[Params], params: Params | None, leaves: dict[str, Any]) -> Params:

@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import functional as F
 from ..errors import ParameterError
+from ..functional.dropout import check_probability
 from .init import Init, initial
 from .module import Module
 from .parameter import Parameter
@@ -76,7 +77,7 @@ class Dropout(Module):
         p: Probability of a zero, `0 <= p < 1`.
 
     Raises:
-        ParameterError: `p` lies outside.
+        ParameterError: `p` lies outside `[0, 1)`.
 
     Example:
         >>> import numpy as np
@@ -87,8 +88,7 @@ class Dropout(Module):
     random = True
 
     def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p < 1:
-            raise ParameterError(f"p is {p:g}: the probability of dropping an element lies in [0, 1).")
+        check_probability(p)
         self.p = p
 
     def forward(self, x: Any) -> Any:

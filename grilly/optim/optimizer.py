@@ -4,6 +4,7 @@ What an optimizer computes is its `transform`, made of optax's parts; the learni
 argument of the call, so that a new rate recompiles nothing.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -250,16 +251,16 @@ class Optimizer:
             self.check(group)
 
 
-def refuse_outside(name: str, value: Any, low: float, high: float | None = None) -> None:
-    """Refuses a number below `low`, or at `high` and above; NaN too, and what is no number.
+def refuse_outside(name: str, value: Any, low: float, high: float = math.inf) -> None:
+    """Refuses a number below `low`, or at `high` and above; NaN and infinity too, and what is no number.
 
     Raises:
         ParameterError: It names the range.
     """
-    if not (isinstance(value, int | float | np.number) and value >= low and (high is None or value < high)):
-        span = f"at least {low}" if high is None else f"in [{low}, {high})"
+    if not (isinstance(value, int | float | np.number) and low <= value < high):
+        wanted = f"a finite number at least {low}" if high == math.inf else f"a number in [{low}, {high})"
         given = value if isinstance(value, np.number) else repr(value)
-        raise ParameterError(f"{name} is {given}: a number {span} was expected.")
+        raise ParameterError(f"{name} is {given}: {wanted} was expected.")
 
 
 def _refuse_other_state(choices: Any, state: Any, expected: Any) -> None:

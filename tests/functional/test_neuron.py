@@ -238,6 +238,7 @@ RULE = "a membrane time constant counts time steps and must be > 1. For a neuron
         (1.0, "tau is 1"),
         (-2, "tau is -2"),
         (float("nan"), "tau is nan"),
+        ("2", "tau is '2'"),
         (np.array([2.0, 0.5]), "tau[1] is 0.5"),
         (jnp.array(0.25), "tau is 0.25"),
     ],
@@ -245,6 +246,27 @@ RULE = "a membrane time constant counts time steps and must be > 1. For a neuron
 def test_a_time_constant_of_one_step_is_refused(tau, said):
     with pytest.raises(ParameterError, match=f"^{re.escape(f'{said}: {RULE}')}$"):
         F.lif_step(np.ones(2), np.ones(2), tau=tau)
+
+
+@pytest.mark.parametrize("step", [F.if_step, F.lif_step, F.plif_step])
+@pytest.mark.parametrize(
+    ("leaves", "said"),
+    [
+        ({"v_threshold": float("nan")}, "v_threshold is nan: a firing threshold must be a number."),
+        ({"v_threshold": "1"}, "v_threshold is '1': a firing threshold must be a number."),
+        (
+            {"v_reset": np.array([0.0, np.inf])},
+            "v_reset[1] is inf: the membrane potential after a spike must be finite, or None for a soft reset.",
+        ),
+    ],
+)
+def test_potentials_that_no_neuron_has_are_refused(step, leaves, said):
+    with pytest.raises(ParameterError, match=f"^{re.escape(said)}$"):
+        step(np.ones(2), np.ones(2), **leaves)
+
+
+def test_an_infinite_threshold_is_never_reached():
+    assert not F.lif_step(np.full(2, 9e9, np.float32), np.ones(2, np.float32), v_threshold=float("inf"))[0].any()
 
 
 def test_an_initial_time_constant_of_one_step_is_refused():

@@ -76,11 +76,12 @@ def test_betas_may_be_a_list(parameter):
 
 
 CHANGED = {
-    "lr": ({"lr": -1.0}, "lr is -1.0: a number at least 0 was expected."),
-    "lr_nan": ({"lr": float("nan")}, "lr is nan: a number at least 0 was expected."),
+    "lr": ({"lr": -1.0}, "lr is -1.0: a finite number at least 0 was expected."),
+    "lr_infinite": ({"lr": float("inf")}, "lr is inf: a finite number at least 0 was expected."),
+    "lr_nan": ({"lr": float("nan")}, "lr is nan: a finite number at least 0 was expected."),
     "beta": ({"betas": (0.9, 1.5)}, "betas[1] is 1.5: a number in [0, 1) was expected."),
     "eps": ({"eps": 0}, "eps is 0: a number above 0 was expected."),
-    "weight_decay": ({"weight_decay": -1}, "weight_decay is -1: a number at least 0 was expected."),
+    "weight_decay": ({"weight_decay": -1}, "weight_decay is -1: a finite number at least 0 was expected."),
 }
 
 
@@ -104,7 +105,7 @@ def test_a_number_out_of_range_is_refused_in_the_next_step(name, parameter):
 def test_a_schedule_that_gives_no_rate_is_refused(rate, shown, parameter):
     optimizer = optim.SGD([parameter], lr=lambda step: 0.1 if step < 2 else rate, momentum=0.9)
     step(optimizer), step(optimizer)
-    with refused(optimizer, ParameterError, f"lr(2) is {shown}: a number at least 0 was expected."):
+    with refused(optimizer, ParameterError, f"lr(2) is {shown}: a finite number at least 0 was expected."):
         step(optimizer)
     assert optimizer.steps == 2
 
@@ -112,7 +113,7 @@ def test_a_schedule_that_gives_no_rate_is_refused(rate, shown, parameter):
 def test_a_training_step_refuses_them_too(parameter):
     net = nn.Sequential(nn.Linear(3, 2)).to(parameter.data.device)
     optimizer = optim.AdamW(net.parameters(), lr=lambda step: -1.0)
-    with refused(optimizer, ParameterError, "lr(0) is -1.0: a number at least 0 was expected."):
+    with refused(optimizer, ParameterError, "lr(0) is -1.0: a finite number at least 0 was expected."):
         grilly.train_step(net, nn.MSELoss(), optimizer)(np.ones((4, 3)), np.ones((4, 2)))
 
 

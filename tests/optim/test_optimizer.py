@@ -326,12 +326,12 @@ REFUSED = {
         f"a parameter group has the keys momentum, params: {KEYS}",
     ),
     "no_params": (lambda: optim.AdamW([{"lr": 0.1}]), f"a parameter group has the keys lr: {KEYS}"),
-    "lr": (lambda: optim.SGD([P], lr=-0.1), "lr is -0.1: a number at least 0 was expected."),
-    "lr_nan": (lambda: optim.SGD([P], lr=float("nan")), "lr is nan: a number at least 0 was expected."),
-    "lr_word": (lambda: optim.SGD([P], lr="0.1"), "lr is '0.1': a number at least 0 was expected."),
+    "lr": (lambda: optim.SGD([P], lr=-0.1), "lr is -0.1: a finite number at least 0 was expected."),
+    "lr_nan": (lambda: optim.SGD([P], lr=float("nan")), "lr is nan: a finite number at least 0 was expected."),
+    "lr_word": (lambda: optim.SGD([P], lr="0.1"), "lr is '0.1': a finite number at least 0 was expected."),
     "lr_of_a_group": (
         lambda: optim.SGD([{"params": [P], "lr": -1}], lr=0.1),
-        "lr is -1: a number at least 0 was expected.",
+        "lr is -1: a finite number at least 0 was expected.",
     ),
     "momentum": (lambda: optim.SGD([P], 0.1, momentum=1.0), "momentum is 1.0: a number in [0, 1) was expected."),
     "nesterov": (
@@ -340,7 +340,7 @@ REFUSED = {
     ),
     "sgd_decay": (
         lambda: optim.SGD([P], 0.1, weight_decay=-1),
-        "weight_decay is -1: a number at least 0 was expected.",
+        "weight_decay is -1: a finite number at least 0 was expected.",
     ),
     "beta": (lambda: optim.Adam([P], betas=(0.9, 1.0)), "betas[1] is 1.0: a number in [0, 1) was expected."),
     "adamw_beta": (lambda: optim.AdamW([P], betas=(-0.1, 0.9)), "betas[0] is -0.1: a number in [0, 1) was expected."),
@@ -348,7 +348,10 @@ REFUSED = {
     "no_betas": (lambda: optim.Adam([P], betas=0.9), "betas is 0.9: two numbers were expected."),
     "eps": (lambda: optim.Adam([P], eps=0.0), "eps is 0.0: a number above 0 was expected."),
     "adamw_eps": (lambda: optim.AdamW([P], eps=-1e-8), "eps is -1e-08: a number above 0 was expected."),
-    "decay": (lambda: optim.AdamW([P], weight_decay=-0.1), "weight_decay is -0.1: a number at least 0 was expected."),
+    "decay": (
+        lambda: optim.AdamW([P], weight_decay=-0.1),
+        "weight_decay is -0.1: a finite number at least 0 was expected.",
+    ),
     "norm": (
         lambda: optim.AdamW([P], clip_grad_norm=0.0),
         "clip_grad_norm is 0.0: a norm above 0 was expected, or None.",
