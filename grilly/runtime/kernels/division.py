@@ -61,14 +61,14 @@ def _scaled(b: Builder, x: Ref, atom: Atom, order: Op, limit: int, scale: int) -
 
 
 def _quotient(b: Builder, x: Ref, y: Ref) -> Ref:
-    """The reciprocal, corrected once, times x, corrected twice."""
+    """The reciprocal, corrected once, times x, corrected twice; of a guess of 0, infinity or NaN, nothing is left."""
     minus, one = _negated(b, y), _power(b, 0)
     reciprocal = b.op(Op.FDiv, F32, one, y)
     reciprocal = _corrected(b, reciprocal, _fma(b, minus, reciprocal, one), reciprocal)
-    quotient = b.op(Op.FMul, F32, x, reciprocal)
+    guess = quotient = b.op(Op.FMul, F32, x, reciprocal)
     for _ in range(2):
-        quotient = _corrected(b, quotient, _fma(b, minus, quotient, x), reciprocal)
-    return quotient
+        quotient = _fma(b, _fma(b, minus, quotient, x), reciprocal, quotient)
+    return b.select(_is_ordinary(b, guess), quotient, guess)
 
 
 def _reciprocal(b: Builder, y: Ref) -> Ref:
@@ -93,6 +93,13 @@ def _corrected(b: Builder, guess: Ref, rest: Ref, slope: Ref) -> Ref:
     """`guess + rest slope`; a guess that leaves nothing over (zeros keep their sign), or no number, stays."""
     some = b.op(Op.FOrdGreaterThan, BOOL, b.ext(Ext.FAbs, F32, rest), b.const(np.float32(0)))
     return b.select(b.both(some, _is_finite(b, rest)), _fma(b, rest, slope, guess), guess)
+
+
+def _is_ordinary(b: Builder, x: Ref) -> Ref:
+    """Whether x is a number, finite, and not 0."""
+    size = b.ext(Ext.FAbs, F32, x)
+    some = b.op(Op.FOrdGreaterThan, BOOL, size, b.const(np.float32(0)))
+    return b.op(Op.LogicalAnd, BOOL, some, b.op(Op.FOrdLessThan, BOOL, size, b.const(np.float32(np.inf))))
 
 
 def _is_finite(b: Builder, x: Ref) -> Ref:
