@@ -77,6 +77,7 @@ WINDOWS = (
 )
 COUNT: dict[str, Callable[[Equation], int]] = {
     "dot_general": _product,
+    "shallow_product": _product,
     "matrix_product": lambda eqn: 2 * math.prod(eqn.params["spread"].product.sizes),
     "scan": _scan,
     "sorted_blocks": _sort,

@@ -184,7 +184,8 @@ class ScanParams:
     """What a `scan` equation does: inputs are consts, carry, xs; outputs are carry, ys, each along axis 0.
 
     Where it replays another scan, that one's consts, initial carry, saved carries, and xs follow. Where it is replayed,
-    its last `saved` outputs are those carries.
+    its last `saved` outputs are those carries. Elements that lie `apart` read the same of a product that it computes
+    (see `shallow`); 0 says nothing.
     """
 
     body: Graph  # (consts, carry, x, found) -> (carry, y)
@@ -195,6 +196,7 @@ class ScanParams:
     replay: Replay | None = None
     saved: int = 0
     chunks: Chunks | None = None
+    apart: int = 0
 
     @property
     def sequences(self) -> int:

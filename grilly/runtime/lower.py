@@ -18,6 +18,7 @@ from .plan import Dispatch, Output, Plan, Work
 from .products import products
 from .recompute import recomputed
 from .repeats import While, repeated
+from .shallow import shallow
 from .simplify import simplify
 from .target import Target
 from .trace import trace
@@ -59,7 +60,7 @@ def lowered(simple: Graph, donated: frozenset[int], target: Target) -> Lowered:
 
 def _suited(simple: Graph, target: Target) -> Graph:
     """The graph as suits the target."""
-    return narrowed(recomputed(products(simple, target), target))
+    return narrowed(shallow(recomputed(products(simple, target), target)))
 
 
 def _lowered(suited: Graph, donated: frozenset[int], target: Target) -> Lowered:

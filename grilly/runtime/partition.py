@@ -101,6 +101,8 @@ class _Storage:
             once = base.size == operand.size and matmul.fetched_once(eqn, number)
             if eqn.primitive in PRODUCTS and self.cost(base) > 0 and not once:
                 self._store(base)
+            if eqn.primitive == "shallow_product" and self._computed(base):  # each element is read for every result
+                self._store(base)
             repeated = number in searched or self._repeats(eqn, operand)
             if repeated and self.cost(base) > CHEAP:
                 self._store(base)

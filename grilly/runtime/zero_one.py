@@ -9,7 +9,10 @@ from .kernels.pull import RULES
 
 # What puts out one of the numbers it is given (or 0, where it fills up).
 CHOOSING = {"select_n", "max", "min", "mul", "convert_element_type", "copy", "clamp"}
-INVENTING = {"iota", "ordered_fold", "select_and_gather_add", "window_choice", "scatter_chosen", "reduce_window_sum"}
+INVENTING = {
+    *("iota", "ordered_fold", "shallow_product", "reduce_window_sum"),
+    *("select_and_gather_add", "window_choice", "scatter_chosen"),
+}
 
 
 def zero_one(graph: Graph, given: frozenset[Value] = frozenset()) -> set[Value]:

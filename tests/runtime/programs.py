@@ -97,6 +97,19 @@ def conv_gradients(x, w, **choices):
     return vjp(y)
 
 
+def seen_by_a_scan(x, w, scale, spatial="HW", **choices):
+    """A convolution of few terms, scaled, which only a scan reads."""
+    numbers = ("NC" + spatial, "OI" + spatial, "NC" + spatial)
+    choices = {"window_strides": (1,) * len(spatial), "padding": "SAME", **choices}
+    y = lax.conv_general_dilated(x.reshape(-1, *x.shape[2:]), w, dimension_numbers=numbers, **choices)
+    y = y * scale.reshape(-1, *(1,) * len(spatial))
+    return decayed(y.reshape(len(x), -1, *y.shape[1:]))
+
+
+def decayed(x):
+    return lax.scan(lambda v, x: (v / 2 + x, v * x), jnp.zeros(x.shape[1:]), x)
+
+
 def max_pool(x, window=(2, 2), strides=(2, 2)):
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, 1, *window), (1, 1, *strides), "VALID")
 
@@ -182,6 +195,8 @@ PROGRAMS = {
     "matmul": Program(jnp.matmul, ((17, 9), (9, 23)), 1, 1e-6),
     "matmul_transposed": Program(lambda x, w: x @ w.T, ((17, 9), (23, 9)), 1, 1e-6),
     "matmul_bias": Program(lambda x, w, b: x @ w.T + b, ((17, 9), (23, 9), (23,)), 1, 1e-6),
+    "slice_of_much": Program(lambda x: x[:, 5:261] * 2, ((300, 264),)),
+    "transpose_of_much": Program(lambda x: lax.transpose(x, (0, 2, 1)) + 1, ((2, 128, 300),)),
     "matmul_then_transpose": Program(lambda x, w: (x @ w).T + 1, ((17, 9), (9, 23)), 1, 1e-6),
     "matmul_of_bytes_then_transpose": Program(
         lambda x, w: lax.dot(x, w, preferred_element_type=np.int32).T, (((17, 9), np.int8), ((9, 23), np.int8))
@@ -205,6 +220,41 @@ PROGRAMS = {
     ),
     "conv_dilated_grouped_gradients": Program(
         functools.partial(conv_gradients, dilation=(2, 1), groups=2), ((2, 4, 9, 7), (6, 2, 3, 3)), 3, 1e-6
+    ),
+    "shallow_conv": Program(seen_by_a_scan, ((3, 2, 1, 6, 8), (4, 1, 3, 3), (4,)), 2, 1e-6),
+    "shallow_conv_unpadded": Program(
+        functools.partial(seen_by_a_scan, padding="VALID", window_strides=(2, 1)),
+        ((3, 2, 1, 7, 9), (4, 1, 3, 3), (4,)),
+        1,
+        1e-6,
+    ),
+    "shallow_conv_grouped": Program(
+        functools.partial(seen_by_a_scan, feature_group_count=2, rhs_dilation=(2, 1)),
+        ((3, 2, 2, 6, 8), (4, 1, 3, 3), (4,)),
+        2,
+        1e-6,
+    ),
+    "shallow_conv_transposed": Program(
+        functools.partial(seen_by_a_scan, padding=((1, 2), (2, 1)), lhs_dilation=(2, 3)),
+        ((3, 2, 1, 6, 4), (4, 1, 3, 3), (4,)),
+        1,
+        1e-6,
+    ),
+    "shallow_conv_cropped": Program(
+        functools.partial(seen_by_a_scan, padding=((-1, 1), (0, 1))), ((3, 2, 1, 6, 4), (4, 1, 3, 3), (4,)), 1, 1e-6
+    ),
+    "shallow_conv_of_signals": Program(
+        functools.partial(seen_by_a_scan, spatial="L"), ((3, 2, 2, 11), (4, 2, 5), (4,)), 2, 1e-6
+    ),
+    "shallow_conv_of_volumes": Program(
+        functools.partial(seen_by_a_scan, spatial="DHW"), ((3, 2, 1, 4, 3, 5), (4, 1, 2, 2, 3), (4,)), 2, 1e-6
+    ),
+    "shallow_conv_of_what_is_computed": Program(
+        lambda x, *rest: seen_by_a_scan(x * x, *rest), ((3, 2, 1, 6, 8), (3, 1, 3, 3), (3,)), 2, 1e-6
+    ),
+    "shallow_product": Program(lambda x, w, c: decayed(x @ w + c), ((5, 3, 4), (4, 6), (6,)), 1, 1e-6),
+    "shallow_product_transposed": Program(
+        lambda x, w: decayed(jnp.einsum("tbik,bkj->tbji", x, w)), ((5, 2, 3, 4), (2, 4, 6)), 1, 1e-6
     ),
     "max_pool": Program(max_pool, ((2, 3, 8, 6),)),
     "max_pool_gradient": Program(max_pool_gradient, ((2, 3, 8, 6), (2, 3, 4, 3))),

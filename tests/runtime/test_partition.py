@@ -37,6 +37,36 @@ def test_a_product_computes_the_operand_that_it_fetches_once(columns, kernels):
     assert len(plan.dispatches) == kernels
 
 
+def decayed(x):
+    return lax.scan(lambda v, x: (v / 2 + x, v), np.zeros(x.shape[1:], FLOATS), x)[1]
+
+
+SHALLOW = {
+    "few_terms": (16, lambda y: [decayed(y * 2)], ["scan[5,6]"]),
+    "many_terms": (17, lambda y: [decayed(y * 2)], ["matmul[4,5,6]", "scan[5,6]"]),
+    "read_by_a_scan_and_a_sum": (16, lambda y: [decayed(y), y.sum()], ["matmul[4,5,6]", "reduction[]", "scan[5,6]"]),
+    "read_twice_by_its_scan": (16, lambda y: [decayed(y + y[:1])], ["matmul[4,5,6]", "scan[5,6]"]),
+    "put_out": (16, lambda y: [decayed(y), y], ["matmul[4,5,6]", "scan[5,6]"]),
+    "read_by_no_scan": (16, lambda y: [y * 2], ["matmul[4,5,6]"]),
+}
+
+
+@pytest.mark.parametrize(("depth", "reader", "labels"), SHALLOW.values(), ids=SHALLOW.keys())
+def test_a_scan_computes_the_shallow_product_that_it_alone_reads(depth, reader, labels):
+    plan = lower(lambda x, w: reader(x @ w), [Aval((4, 5, depth), FLOATS), Aval((depth, 6), FLOATS)]).plan
+    assert sorted(label for dispatch in plan.dispatches for label in dispatch.label.split("+")) == labels
+
+
+def test_a_shallow_product_that_a_twin_reads_too_is_stored():
+    def loss(w, x):
+        y = x @ w
+        return lax.scan(jax.checkpoint(lambda v, y: (v * y, v)), y[0], y)[1].sum()
+
+    avals = [Aval((16, 6), FLOATS), Aval((4, 5, 16), FLOATS)]
+    plan = lower(lambda *given: [jax.grad(loss)(*given)], avals).plan
+    assert [dispatch.label.split("[")[0] for dispatch in plan.dispatches][:2] == ["matmul", "scan"]
+
+
 def test_what_a_convolution_sees_in_patches_is_stored():
     avals = [Aval((2, 3, 8, 8), FLOATS), Aval((4, 3, 3, 3), FLOATS)]
     plan = lower(lambda x, w: [lax.conv_general_dilated(x * x, w, (1, 1), "SAME")], avals).plan

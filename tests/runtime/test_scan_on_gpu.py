@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import jax
 import pytest
-from programs import Program
+from programs import PROGRAMS, Program
 from programs_recompute import adaptive, by_everything, by_output, growing, refractory, two_layers
 from test_programs import gives_jaxs_values, lowered, validate
 
 from grilly.runtime import recompute
-from grilly.runtime.kernels import back
+from grilly.runtime.kernels import back, scan, task
 from grilly.runtime.target import Target
 
 FUNCTIONS = (by_output, by_everything, adaptive, refractory, growing, two_layers)
@@ -36,6 +36,41 @@ def test_twins_give_jaxs_values(function, length, gpu, tmp_path):
     gives_jaxs_values(program, gpu)
     for dispatch in lowered(program, replace(Target(), software=False)).plan.dispatches:
         validate(dispatch.shader.spirv, tmp_path)
+
+
+def neighbourly(x, v, scale):
+    """A scan of two carries that puts out numbers, booleans and a scalar, and what is elementwise in its last carry."""
+
+    def step(carry, x):
+        v, count = carry
+        v = v / 3 + x * scale.mean()
+        return (v, count + 1), (v * x, v > 0, count)
+
+    (v, count), out = jax.lax.scan(step, (v, jax.numpy.float32(0)), x)
+    return v * 2, count * 3, v, out
+
+
+@pytest.mark.parametrize("length", [1, 4, 9])
+@pytest.mark.parametrize("shape", [(8,), (3, 4), (6,)], ids=str)
+def test_invocations_that_own_four_neighbours_give_jaxs_values(shape, length, gpu, monkeypatch):
+    """Or one each, where four do not divide them."""
+    monkeypatch.setattr(scan, "MANY", 4)
+    monkeypatch.setattr(task, "WIDE", 4)
+    gives_jaxs_values(Program(neighbourly, ((length, *shape), shape, (3,)), error=1e-6), gpu)
+
+
+@pytest.mark.parametrize("function", [by_output, adaptive], ids=lambda function: function.__name__)
+def test_four_neighbours_save_their_carries(function, gpu, monkeypatch):
+    monkeypatch.setattr(scan, "MANY", 4)
+    monkeypatch.setattr(task, "WIDE", 4)
+    gives_jaxs_values(Program(function, ((131, 8), (131, 8), (8,))), gpu)
+
+
+@pytest.mark.parametrize("name", [name for name in PROGRAMS if name.startswith("shallow")])
+def test_four_neighbours_share_what_their_shallow_products_read(name, gpu, monkeypatch):
+    monkeypatch.setattr(scan, "MANY", 4)
+    monkeypatch.setattr(task, "WIDE", 4)
+    gives_jaxs_values(PROGRAMS[name], gpu)
 
 
 @pytest.mark.parametrize("length", [1, 16, 64, 129])

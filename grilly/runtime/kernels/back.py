@@ -38,7 +38,7 @@ class Twin(Loop):
     def _through(self, carried: list[Ref]) -> list[Ref]:
         """From the last chunk to the first; the carry before each is what was saved, or how it all began."""
         operands, chunks = self.operands, self._chunks
-        self.again = Steps(self.outer, self.place, self._replay.body, operands.replay_consts, operands.replay_xs)
+        self.again = Steps(self.outer, self.places, self._replay.body, operands.replay_consts, operands.replay_xs)
         if chunks.count:
             carried = self._way()(carried)
         return self._chunk(self._times(0, chunks.first), self.again.owned(operands.replay_initial), carried)
@@ -155,7 +155,7 @@ class Twin(Loop):
         self.again.load(times)
         state, found = self._replayed(times, state)
         for carry, ref in zip(self.eqn.outputs[len(self.scan.body.outputs) :], state, strict=False):
-            self._store(carry, carry.size, 0, ref)
+            self._store(carry, carry.size, 0, [ref])
         return self._back(times, found, carried)
 
     def _replayed(self, times: list[Index], state: list[Ref]) -> tuple[list[Ref], list[list[Ref]]]:

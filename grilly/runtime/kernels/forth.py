@@ -12,7 +12,8 @@ from functools import cached_property
 from ..builder import Index, Ref
 from ..indexing import Place, add, assume, div, equal, least, mod, mul, sub
 from ..ir import Atom, Chunks, ScanParams, Value
-from .map import store_roots
+from .map import store_roots, store_row
+from .pull import Source
 from .steps import Operands, Steps, size_of
 from .task import Context, Task
 
@@ -21,18 +22,18 @@ IN_FLIGHT = 1 << 20  # loads that keep the memory of a large GPU busy
 
 
 class Loop:
-    """One invocation's loop over T, for the element at `index`."""
+    """One invocation's loop over T, for the elements at some indices: one, or runs of four neighbours."""
 
-    def __init__(self, ctx: Context, task: Task, index: Index) -> None:
-        self.ctx, self.task, self.index, self.b = ctx, task, index, ctx.b
+    def __init__(self, ctx: Context, task: Task, indices: Sequence[Index]) -> None:
+        self.ctx, self.task, self.indices, self.b = ctx, task, indices, ctx.b
         self.eqn = task.anchors[0]
         self.scan: ScanParams = self.eqn.params["scan"]
         self.outer = ctx.pull(task)
-        self.place = Place(self.b, task.domain, linear=index)
+        self.places = [Place(self.b, task.domain, linear=index) for index in indices]
         self.operands = Operands(self.scan, self.eqn.inputs)
-        self.steps = Steps(self.outer, self.place, self.scan.body, self.operands.consts, self.operands.xs)
-        self.carries = self.scan.carries
-        self.ys = self.eqn.outputs[self.carries : len(self.scan.body.outputs)]
+        self.steps = Steps(self.outer, self.places, self.scan.body, self.operands.consts, self.operands.xs)
+        self.held = self.scan.carries * len(indices)  # registers of the carry
+        self.ys = self.eqn.outputs[self.scan.carries : len(self.scan.body.outputs)]
 
     def run(self) -> None:
         self._finish(self._through(self.steps.owned(self.operands.initial)))
@@ -47,7 +48,7 @@ class Loop:
     def _ahead(self) -> int:
         """Steps whose inputs are loaded ahead."""
         many = AHEAD if self.b.target.software else IN_FLIGHT // max(1, size_of(self.scan))
-        few = max(AHEAD, min(FARTHEST, many)) // max(1, len(self.steps.xs))
+        few = max(AHEAD, min(FARTHEST, many)) // max(1, len(self.steps.xs) * self.b.lanes)
         return 1 << max(1, few).bit_length() - 1
 
     def _steps(self, start: int, stop: int, ahead: int, carried: list[Ref]) -> list[Ref]:
@@ -57,12 +58,15 @@ class Loop:
         return self._blocks(whole, stop, stop - whole, carried)
 
     def _blocks(self, start: int, stop: int, many: int, carried: list[Ref]) -> list[Ref]:
-        """Blocks of `many` steps: each loads what the next one reads, an input for every one that it has used up."""
+        """Blocks of `many` steps: each loads what the next one reads, an input for every one that it has used up.
+
+        Invocations that own neighbours are many: while one waits for what it loads, others run.
+        """
         if start == stop:
             return carried
-        held, last, chunks = len(carried), stop - start - many, self.scan.chunks
+        held, last, chunks = self.held, stop - start - many, self.scan.chunks
         saving = chunks is not None and start >= chunks.first
-        rolling = last > 0 and not self.b.target.software
+        rolling = last > 0 and not self.b.target.software and len(self.indices) == 1
 
         def times(count: Index) -> list[Index]:
             return self._elements(add(self.b, count, start), many, self.scan.reverse)
@@ -92,9 +96,8 @@ class Loop:
 
     def _step(self, t: Index, carried: Sequence[Ref], found: Sequence[Ref] = ()) -> list[Ref]:
         outputs = self.steps.run(t, carried, found)
-        ys = len(self.ys) - self.scan.saved
-        self._store_each(self.ys[:ys], t, outputs[self.carries : self.carries + ys])
-        return outputs[: self.carries]
+        self._store_each(self.ys[: len(self.ys) - self.scan.saved], t, outputs[self.held :])
+        return outputs[: self.held]
 
     def _save(self, count: Index, carried: list[Ref]) -> None:
         """What is saved before a group of chunks, where this is its first step, counted after the first chunk."""
@@ -102,31 +105,39 @@ class Loop:
         assert chunks
         every = chunks.every * chunks.group
         with self.b.when(equal(self.b, mod(self.b, count, every), 0)):
-            self._store_each(self.ys[-saved:], div(self.b, count, every), self.steps.run(0, carried)[-saved:])
+            refs = self.steps.run(0, carried)[-saved * len(self.indices) :]
+            self._store_each(self.ys[-saved:], div(self.b, count, every), refs)
 
     def _store_each(self, ys: Sequence[Atom], t: Index, refs: Sequence[Ref]) -> None:
         """Stores element `t` of sequences."""
-        for y, ref in zip(ys, refs, strict=True):
+        many = len(self.indices)
+        for k, y in enumerate(ys):
             size = math.prod(y.shape[1:])
-            self._store(y, size, mul(self.b, t, size), ref)
+            self._store(y, size, mul(self.b, t, size), refs[k * many : (k + 1) * many])
 
-    def _store(self, value: Atom, size: int, start: Index, ref: Ref) -> None:
-        """Stores this invocation's element among `size` that begin at `start`, if anybody reads it."""
+    def _store(self, value: Atom, size: int, start: Index, refs: Sequence[Ref]) -> None:
+        """Stores this invocation's elements among `size` that begin at `start`, if anybody reads them."""
         if not isinstance(value, Value) or value not in self.ctx.pointers:
             return
-        own = self.index if size > 1 else 0
-        with self.b.when(True if size > 1 else equal(self.b, self.index, 0)):
-            self.b.store(self.ctx.pointers[value], add(self.b, start, own), ref)
+        own = self.indices if size > 1 else [0]
+        with self.b.when(True if size > 1 else equal(self.b, self.indices[0], 0)):
+            places = [add(self.b, start, index) for index in own]
+            store_row(self.b, self.ctx.pointers[value], places, refs[: len(own)])
 
     def _finish(self, carried: Sequence[Ref]) -> None:
         """Stores the last carry, and what is elementwise in it."""
-        pull = self.ctx.pull(self.task)
-        for value, ref in zip(self.eqn.outputs, carried, strict=False):
-            pull.sources[value] = lambda _, ref=ref: ref
-        stored = self.eqn.outputs[self.carries :]
+        pull, many = self.ctx.pull(self.task), len(self.indices)
+        for k, value in enumerate(self.eqn.outputs[: self.scan.carries]):
+            pull.sources[value] = self._from(carried[k * many : (k + 1) * many])
+        stored = self.eqn.outputs[self.scan.carries :]
         kept = [root for root in self.task.roots if root not in stored]
         whole = [root for root in kept if root.size == math.prod(self.task.domain)]
-        store_roots(self.ctx, replace(self.task, roots=tuple(whole)), pull, [self.index])
-        with self.b.when(equal(self.b, self.index, 0)):
+        store_roots(self.ctx, replace(self.task, roots=tuple(whole)), pull, self.indices)
+        with self.b.when(equal(self.b, self.indices[0], 0)):
             scalars = tuple(root for root in kept if root not in whole)
             store_roots(self.ctx, replace(self.task, roots=scalars), pull, [0])
+
+    def _from(self, refs: Sequence[Ref]) -> Source:
+        """Registers by the places of their elements: that of a scalar is anywhere."""
+        found = {self.b.as_ref(index).id: ref for index, ref in zip(self.indices, refs, strict=True)}
+        return lambda place: found.get(self.b.as_ref(place.linear).id, refs[0])

@@ -1,11 +1,15 @@
 """Maps: elementwise values over one domain. An invocation computes one element of each root, or four neighbours."""
 
 import math
+from collections.abc import Sequence
 
-from ..builder import Index
-from ..indexing import Place, add, assume, less, mul
+from ..builder import Builder, Index, Ref
+from ..indexing import Place, add, assume, div, less, mod, mul
+from ..ir import Atom, Value
 from .pull import Pull
 from .task import WORKGROUP, Context, Task, groups_for, lanes_of
+
+ROWS = 8  # of a transposed array that neighbours read together: whole sectors of memory, for reading and for writing
 
 
 def groups(task: Task) -> int:
@@ -17,11 +21,29 @@ def emit(ctx: Context, task: Task, group: Index) -> None:
     """Writes the section of a kernel that runs in workgroup number `group` of this task."""
     b, size = ctx.b, math.prod(task.domain)
     lanes = b.lanes = lanes_of(size, task)
-    invocation = add(b, mul(b, group, WORKGROUP), b.local)
+    local = _turned(b) if any(_reads_across(ctx, root) for root in task.roots) else b.local
+    invocation = add(b, mul(b, group, WORKGROUP), local)
     with b.when(less(b, invocation, size // lanes)):
         first = mul(b, assume(invocation, size // lanes), lanes)
         store_roots(ctx, task, ctx.pull(task), [add(b, first, lane) for lane in range(lanes)])
     b.lanes = 1
+
+
+def _turned(b: Builder) -> Index:
+    """This invocation's number where neighbours work on different rows: of each row, some invocations in turn."""
+    return add(b, mul(b, mod(b, b.local, ROWS), WORKGROUP // ROWS), div(b, b.local, ROWS))
+
+
+def _reads_across(ctx: Context, root: Value) -> bool:
+    """Whether what is computed side by side lies far apart where it is read: behind a transpose of the last axis."""
+    value: Atom = root
+    while isinstance(value, Value) and (eqn := ctx.graph.producer.get(value)) and eqn.inputs:
+        if eqn.primitive == "transpose":
+            return int(eqn.params["permutation"][-1]) != len(value.shape) - 1
+        value = eqn.inputs[0]
+        if value in ctx.pointers or value.shape[-1:] != root.shape[-1:]:
+            return False
+    return False
 
 
 def emit_stage(ctx: Context, task: Task) -> None:
@@ -39,7 +61,7 @@ def emit_stage(ctx: Context, task: Task) -> None:
         b.loop(b.local, size, WORKGROUP, [], body, bound=size)
 
 
-def store_roots(ctx: Context, task: Task, pull: Pull, indices: list[Index]) -> None:
+def store_roots(ctx: Context, task: Task, pull: Pull, indices: Sequence[Index]) -> None:
     """Computes every root at the given linear indices (neighbours), then stores them all.
 
     Nothing is stored before everything is computed, so that a root may lie where one of its inputs lay.
@@ -48,9 +70,14 @@ def store_roots(ctx: Context, task: Task, pull: Pull, indices: list[Index]) -> N
     places = [[Place(ctx.b, root.shape, linear=i) for i in indices] for root in roots]
     values = [[pull.at(root, place) for place in row] for root, row in zip(roots, places, strict=True)]
     for root, row in zip(roots, values, strict=True):
-        pointer = ctx.pointers[root]
-        if len(row) == 4 and ctx.b.is_wide(pointer):
-            ctx.b.store_wide(pointer, indices[0], row)
-        else:
-            for index, value in zip(indices, row, strict=True):
-                ctx.b.store(pointer, index, value)
+        store_row(ctx.b, ctx.pointers[root], indices, row)
+
+
+def store_row(b: Builder, pointer: int, indices: Sequence[Index], values: Sequence[Ref]) -> None:
+    """Stores elements of a buffer: of runs of four neighbours, four at once, if it can be."""
+    if len(values) % 4 == 0 and b.is_wide(pointer):
+        for k in range(0, len(values), 4):
+            b.store_wide(pointer, indices[k], values[k : k + 4])
+    else:
+        for index, value in zip(indices, values, strict=True):
+            b.store(pointer, index, value)

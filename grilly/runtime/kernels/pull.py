@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from ..builder import Builder, Ref
-from ..indexing import Place, scalar_place
+from ..indexing import Place, add, scalar_place
 from ..ir import Atom, Equation, Literal, Value
 from ..trace import unsupported
 from . import elementwise
@@ -100,6 +100,9 @@ def buffer(b: Builder, pointer: int) -> Source:
                 return b.load(pointer, index, index, 0)
             if index.shift and index.shift[0].multiple % 4 == 0 and index.shift[1] < 4:
                 return b.load(pointer, index, *index.shift)
+            if index.apart and index.apart[0].multiple % 4 == 0:  # neighbours that begin anywhere
+                root, k = index.apart
+                return b.load(pointer, index, b.as_ref(add(b, root, k - k % 4)), k % 4)
         return b.load(pointer, index)
 
     return load

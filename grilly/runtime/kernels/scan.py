@@ -3,12 +3,13 @@
 Here is which scans those are; `forth` writes their loops, and `back` those of reverse twins.
 """
 
+import itertools
 import math
 from collections.abc import Collection
 from functools import lru_cache
 
 from ..builder import Index
-from ..indexing import add, assume, less, mul
+from ..indexing import add, assume, div, joined, less, mod, mul
 from ..ir import Atom, Equation, ScanParams, Value, WhileParams
 from . import elementwise
 from .back import Twin
@@ -17,9 +18,12 @@ from .gather import COMPUTED, keeps_place
 from .places import reads_own_element
 from .pull import RULES
 from .steps import Operands, domain, size_of
-from .task import SCANNING, Context, Task, groups_for
+from .task import SCANNING, Context, Task, groups_for, lanes_of
 
 RESHAPES = {"reshape", "squeeze", "expand_dims", "broadcast_in_dim"}
+MANY = 1 << 21  # elements of which a quarter is enough invocations to keep a large GPU busy
+FEW = 4  # carries and sequences of which an invocation has registers for four elements
+ROWS = 2  # of four elements that an invocation computes where they share what they read
 
 
 @lru_cache(maxsize=1024)
@@ -108,15 +112,41 @@ def rewritten(task: Task) -> set[Value]:
     return {value for value in Operands(scan, task.anchors[0].inputs).saved if isinstance(value, Value)}
 
 
+def neighbours(task: Task) -> int:
+    """How many elements an invocation computes: four where they share its wide loads, and registers hold all."""
+    scan: ScanParams = task.anchors[0].params["scan"]
+    few = scan.replay is None and scan.carries + scan.sequences <= FEW
+    return lanes_of(math.prod(task.domain), task) if few and math.prod(task.domain) >= MANY else 1
+
+
+def rows(task: Task) -> int:
+    """How many rows of neighbours an invocation computes: two where both read the same of a shallow product."""
+    apart, size = task.anchors[0].params["scan"].apart, math.prod(task.domain)
+    return ROWS if neighbours(task) > 1 and apart and apart % neighbours(task) == size % (ROWS * apart) == 0 else 1
+
+
 def groups(task: Task) -> int:
     """Of a kernel that only scans; in another, whose workgroups are larger, the last ones have nothing to do."""
-    return groups_for(math.prod(task.domain), SCANNING)
+    return groups_for(math.prod(task.domain) // (neighbours(task) * rows(task)), SCANNING)
 
 
 def emit(ctx: Context, task: Task, group: Index) -> None:
     """Writes the section of a kernel that runs in workgroup number `group` of this task."""
-    b, size = ctx.b, math.prod(task.domain)
+    b, lanes = ctx.b, neighbours(task)
+    many = math.prod(task.domain) // (lanes * rows(task))
     invocation = add(b, mul(b, group, b.local_size), b.local)
     loop = Twin if task.anchors[0].params["scan"].replay else Loop
-    with b.when(less(b, invocation, size)):
-        loop(ctx, task, assume(invocation, size)).run()
+    b.lanes = lanes
+    with b.when(less(b, invocation, many)):
+        loop(ctx, task, _elements(ctx, task, mul(b, assume(invocation, many), lanes))).run()
+    b.lanes = 1
+
+
+def _elements(ctx: Context, task: Task, first: Index) -> list[Index]:
+    """Those of an invocation, row by row; `first` is its first if all rows of the kernel were one."""
+    b, apart, lanes = ctx.b, task.anchors[0].params["scan"].apart, neighbours(task)
+    if rows(task) == 1:
+        return [add(b, first, lane) for lane in range(lanes)]
+    above, within = mul(b, div(b, first, apart), ROWS), mod(b, first, apart)
+    pairs = itertools.product(range(ROWS), range(lanes))
+    return [joined(b, add(b, above, row), apart, add(b, within, lane)) for row, lane in pairs]

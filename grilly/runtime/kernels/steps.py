@@ -40,18 +40,22 @@ class Operands:
 
 
 class Steps:
-    """The steps of a scan, for the element at `place` of its domain.
+    """The steps of a scan, for the elements at some neighbouring places of its domain.
+
+    Lists of registers hold, of each value, the elements of all neighbours side by side.
 
     Args:
         outer: What the scan is fed from.
-        place: Whose element.
+        places: Whose elements.
         body: (consts, carry, x, found) -> outputs.
         consts: Of the scan, outside.
         xs: Sequences, outside: of shape (T, *).
     """
 
-    def __init__(self, outer: Pull, place: Place, body: Graph, consts: Sequence[Atom], xs: Sequence[Atom]) -> None:
-        self.outer, self.b, self.place, self.body = outer, outer.b, place, body
+    def __init__(
+        self, outer: Pull, places: Sequence[Place], body: Graph, consts: Sequence[Atom], xs: Sequence[Atom]
+    ) -> None:
+        self.outer, self.b, self.places, self.body = outer, outer.b, places, body
         self.consts, self.xs = consts, xs
 
     def load(self, times: Sequence[Index]) -> list[Ref]:
@@ -65,8 +69,9 @@ class Steps:
 
     def _own(self, times: Sequence[Index]) -> list[tuple[Atom, Place]]:
         """The elements of sequences that belong to this invocation."""
-        own = [x for x in self.xs if math.prod(x.shape[1:]) == math.prod(self.place.shape) and self._moves(x)]
-        return [(x, self._at_time(x.shape, t, self.place.linear)) for t in times for x in own]
+        size = math.prod(self.places[0].shape)
+        own = [x for x in self.xs if math.prod(x.shape[1:]) == size and self._moves(x)]
+        return [(x, self._at_time(x.shape, t, place.linear)) for t in times for x in own for place in self.places]
 
     def _moves(self, x: Atom) -> bool:
         """Whether a sequence is another array at each step: one that was broadcast over time needs no loads ahead."""
@@ -78,17 +83,20 @@ class Steps:
 
     def run(self, t: Index, carried: Sequence[Ref], found: Sequence[Ref] = ()) -> list[Ref]:
         """What one step puts out."""
-        pull = self._pull(t, carried, found)
-        return [pull.own(atom, self.place) for atom in self.body.outputs]
+        many, each = len(self.places), []
+        for nth, place in enumerate(self.places):
+            pull = self._pull(t, carried[nth::many], found[nth::many])
+            each.append([pull.own(atom, place) for atom in self.body.outputs])
+        return [ref for neighbours in zip(*each, strict=True) for ref in neighbours]
 
     def owned(self, atoms: Sequence[Atom]) -> list[Ref]:
         """This invocation's elements of arrays."""
-        return [self.outer.own(atom, self.place) for atom in atoms]
+        return [self.outer.own(atom, place) for atom in atoms for place in self.places]
 
     def owned_at(self, sequences: Sequence[Atom], t: Index) -> list[Ref]:
         """This invocation's elements of one element of sequences."""
-        own = [self.place.linear if math.prod(x.shape[1:]) > 1 else 0 for x in sequences]
-        return [self.outer.at(x, self._at_time(x.shape, t, i)) for x, i in zip(sequences, own, strict=True)]
+        own = [(x, place.linear if math.prod(x.shape[1:]) > 1 else 0) for x in sequences for place in self.places]
+        return [self.outer.at(x, self._at_time(x.shape, t, i)) for x, i in own]
 
     def _at_time(self, shape: Sequence[int], t: Index, linear: Index) -> Place:
         """The place of one step's element in a sequence of shape (T, *)."""

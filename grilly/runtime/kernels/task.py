@@ -11,6 +11,7 @@ from .pull import Pull, buffer
 
 WORKGROUP = 256  # invocations in a workgroup, but for products
 SCANNING = 64  # ... and for kernels that do nothing but scan
+WIDE = 1 << 16  # elements from which on an invocation computes four of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ class Context:
 def lanes_of(size: int, task: Task) -> int:
     """How many neighbours one invocation computes: four where wide accesses pay and divide the domain."""
     wide = all(root.dtype.itemsize <= 4 for root in task.roots)
-    return 4 if size % 4 == 0 and size >= 1 << 16 and wide else 1
+    return 4 if size % 4 == 0 and size >= WIDE and wide else 1
 
 
 def groups_for(invocations: int, workgroup: int = WORKGROUP) -> int:

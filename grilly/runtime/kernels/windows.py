@@ -27,13 +27,14 @@ def tapped(pull: Pull, operand: Atom, indices: Sequence[Index], dilation: Sequen
     """
     b, inside, found = pull.b, True, []
     for index, extent, step in zip(indices, operand.shape, dilation, strict=True):
+        here: Ref | bool = True
         if step > 1:
-            inside = b.both(inside, equal(b, mod(b, index, step), 0))
+            here = equal(b, mod(b, index, step), 0)
             index = div(b, index, step)
-        inside = b.both(inside, less(b, index, extent))
-        found.append(index)
-    safe = [guarded(b, inside, i, extent) for i, extent in zip(found, operand.shape, strict=True)]
-    return pull.at(operand, Place(b, operand.shape, coordinates=safe)), inside
+        here = b.both(here, less(b, index, extent))
+        inside = b.both(inside, here)
+        found.append(guarded(b, here, index, extent))  # each by itself: others of the window have it, too
+    return pull.at(operand, Place(b, operand.shape, coordinates=found)), inside
 
 
 def _tap(
