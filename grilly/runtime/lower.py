@@ -12,6 +12,7 @@ from .fit import fitted
 from .ir import Atom, Aval, Equation, Graph, Value
 from .loops import Loop, behind_reshapes, loop, separated
 from .memory import Memory, barriers, planned, range_of
+from .multiply_add import multiply_adds
 from .narrow import narrowed
 from .partition import Kernel, Partition, kind_of, partition
 from .plan import Dispatch, Output, Plan, Work
@@ -60,7 +61,7 @@ def lowered(simple: Graph, donated: frozenset[int], target: Target) -> Lowered:
 
 def _suited(simple: Graph, target: Target) -> Graph:
     """The graph as suits the target."""
-    return narrowed(shallow(recomputed(products(simple, target), target)))
+    return narrowed(shallow(recomputed(multiply_adds(products(simple, target), target), target)))
 
 
 def _lowered(suited: Graph, donated: frozenset[int], target: Target) -> Lowered:

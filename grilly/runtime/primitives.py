@@ -21,7 +21,10 @@ KINDS = {
     "nothing": "Takes no part in what runs.",
 }
 # What no jaxpr has.
-OWN = {"conv_patches", "half_scale", "needs_two", "ordered_fold", "shallow_product", "window_choice", "scatter_chosen"}
+OWN = {
+    *("conv_patches", "half_scale", "multiply_add", "needs_two", "ordered_fold", "shallow_product"),
+    *("window_choice", "scatter_chosen"),
+}
 
 
 def _names(text: str) -> set[str]:

@@ -89,7 +89,9 @@ class Op(IntEnum):
     FOrdNotEqual = 182
     FUnordNotEqual = 183
     FOrdLessThan = 184
+    FUnordLessThan = 185
     FOrdGreaterThan = 186
+    FUnordGreaterThan = 187
     FOrdLessThanEqual = 188
     FOrdGreaterThanEqual = 190
     ShiftRightLogical = 194

@@ -23,10 +23,11 @@ def divided(b: Builder, x: Ref, y: Ref, dividend: Atom, divisor: Atom) -> Ref:
         return b.op(Op.FDiv, x.dtype, b.unseen(x), _hidden(b, y, divisor))
     if x.dtype != F32:  # of numbers this short, the quotient rounded twice is the quotient rounded once
         return b.as_float(divided(b, b.as_float(x, F32), b.as_float(y, F32), dividend, divisor), x.dtype)
+    if isinstance(dividend, Literal) and dividend.value == 1:
+        return _reciprocal(b, y)
     x, by_x = _scaled(b, x, dividend, Op.FOrdLessThan, TINY, SCALE)
     y, by_y = _scaled(b, y, divisor, Op.FOrdGreaterThan, HUGE, -SCALE)
-    unit = isinstance(dividend, Literal) and dividend.value == 1
-    quotient = _reciprocal(b, y) if unit else _quotient(b, x, y)
+    quotient = _quotient(b, x, y)
     for factor in (by_x, by_y):
         quotient = quotient if factor is None else b.op(Op.FMul, F32, quotient, factor)
     return quotient
@@ -72,13 +73,15 @@ def _quotient(b: Builder, x: Ref, y: Ref) -> Ref:
 
 
 def _reciprocal(b: Builder, y: Ref) -> Ref:
-    """1 / y: the guess, corrected twice. What is left over of a guess of 0 is no number, so a sign is never lost."""
+    """1 / y: the guess, corrected twice. Corrections of 0, or of infinity, are no numbers: there the guess is right.
+
+    Nothing is scaled: the reciprocal of a huge number is a denormal one, which devices may lose.
+    """
     one, minus = _power(b, 0), _negated(b, y)
-    reciprocal = b.op(Op.FDiv, F32, one, y)
+    guess = reciprocal = b.op(Op.FDiv, F32, one, y)
     for _ in range(2):
-        rest = _fma(b, minus, reciprocal, one)
-        reciprocal = b.select(_is_finite(b, rest), _fma(b, rest, reciprocal, reciprocal), reciprocal)
-    return reciprocal
+        reciprocal = _fma(b, _fma(b, minus, reciprocal, one), reciprocal, reciprocal)
+    return b.select(_is_finite(b, reciprocal), reciprocal, guess)
 
 
 def _root(b: Builder, x: Ref) -> Ref:

@@ -7,7 +7,7 @@ import numpy as np
 from .. import floats16
 from ..builder import BOOL, F32, U32, Builder, Ref
 from ..floats16 import SHORT, U16
-from ..ir import Equation
+from ..ir import Atom, Equation, Literal
 from ..spirv import Ext, Op
 from . import integers
 from .division import divided, square_root
@@ -114,25 +114,33 @@ def _unary(instruction: Ext) -> Rule:
 
 rules["half_scale"] = lambda b, eqn, args: floats16.scale(b, args[0])
 rules["needs_two"] = lambda b, eqn, args: floats16.needs_two(b, args[0])
+rules["multiply_add"] = lambda b, eqn, args: b.ext(Ext.Fma, F32, *map(b.unseen, args))
 rules["floor"] = _unary(Ext.Floor)
 rules["ceil"] = _unary(Ext.Ceil)
 
 
 @rule("max")
 def _max(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
-    return larger(b, args[0], args[1])
+    return larger(b, args[0], args[1], number=_is_number(eqn.inputs[1]))
 
 
 @rule("min")
 def _min(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
-    return larger(b, args[0], args[1], smaller=True)
+    return larger(b, args[0], args[1], smaller=True, number=_is_number(eqn.inputs[1]))
 
 
-def larger(b: Builder, x: Ref, y: Ref, smaller: bool = False) -> Ref:
-    """The maximum (or minimum). A NaN on either side stays, as JAX has it and FMax does not."""
+def _is_number(atom: Atom) -> bool:
+    """Whether it is known not to be NaN."""
+    return isinstance(atom, Literal) and not np.isnan(atom.value)
+
+
+def larger(b: Builder, x: Ref, y: Ref, smaller: bool = False, number: bool = False) -> Ref:
+    """The maximum (or minimum). A NaN on either side stays, as JAX has it and FMax does not; y may be a `number`."""
     kind = kind_of(x.dtype)
     if kind == "b":
         return b.op(Op.LogicalAnd if smaller else Op.LogicalOr, BOOL, x, y)
+    if kind == "f" and number:  # false only where both are numbers and x is the smaller, or equal
+        return b.select(b.op(Op.FUnordLessThan if smaller else Op.FUnordGreaterThan, BOOL, x, y), x, y)
     more = {"f": Op.FOrdGreaterThan, "i": Op.SGreaterThan, "u": Op.UGreaterThan}
     fewer = {"f": Op.FOrdLessThan, "i": Op.SLessThan, "u": Op.ULessThan}
     first = b.op((fewer if smaller else more)[kind], BOOL, x, y)
