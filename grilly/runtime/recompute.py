@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from .finds import finding_fewest
 from .ir import Aval, Chunks, Equation, Graph, Replay, ScanParams, Value
 from .kernels import scan as scans
 from .kernels.back import FEW
@@ -138,7 +139,7 @@ class _Replayed:
         held = steps.consts + steps.carries
         operands = (*(twin.inputs[k] for k in kept), *source.inputs[:held], *self.saved, *source.inputs[held:])
         scan = replace(scan, body=replace(scan.body, inputs=inputs), replay=replay)
-        return replace(twin, inputs=operands, params={"scan": scan})
+        return finding_fewest(replace(twin, inputs=operands, params={"scan": scan}))
 
 
 def _chunks(length: int, carries: int, sequences: int, size: int, own: bool, target: Target) -> Chunks:
