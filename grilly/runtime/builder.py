@@ -23,12 +23,13 @@ U8, U32, F32, BOOL = (np.dtype(t) for t in (np.uint8, np.uint32, np.float32, np.
 EXACT = {Op.FAdd, Op.FSub, Op.FMul, Op.FDiv, Op.FNegate}
 # ... and those whose result a 16-bit float cannot hold.
 ROUNDED = {Op.FAdd, Op.FSub, Op.FMul, Op.FDiv, Op.ConvertSToF, Op.ConvertUToF}
+VOLATILE, ALIGNED = 1, 2  # of a memory access
 WORKGROUP_ID, LOCAL_INVOCATION_ID = 26, 27
 
 
 @dataclass(frozen=True)
 class Shared:
-    """An array in workgroup memory."""
+    """An array in workgroup memory, where a bool is a number."""
 
     variable: int
     dtype: np.dtype
@@ -64,6 +65,7 @@ class Builder:
         self._stored = [U8 if dtype == BOOL else U16 if dtype in SHORT else dtype for dtype in dtypes]
         self._coherent = coherent
         self._scopes: list[dict[tuple, Ref]] = [{}]
+        self._access = ALIGNED
         if target.bindings:
             self.pointers = Bindings(self, self._stored, coherent, written)
         else:
@@ -133,18 +135,26 @@ class Builder:
         """A branch with a value, where one side is so rare or so dear that `select` would waste it."""
         if isinstance(condition, bool):
             return yes() if condition else no()
+        return self.either(condition, lambda: [yes()], lambda: [no()])[0]
+
+    def either(self, condition: Ref, yes: Callable[[], Sequence[Ref]], no: Callable[[], Sequence[Ref]]) -> list[Ref]:
+        """A branch with values: as many, of the same dtypes, from either side."""
         then, otherwise, end = (self.module.new() for _ in range(3))
         self.module.code += words(Op.SelectionMerge, end, 0)
         self.module.code += words(Op.BranchConditional, condition.id, then, otherwise)
-        arms: list[int] = []
+        sides: list[tuple[Sequence[Ref], int]] = []
         for label, side in ((then, yes), (otherwise, no)):
             self._label(label)
             with self._scope():
-                value = side()
-            arms += [value.id, self._block]
+                values = side()
+            sides.append((values, self._block))
             self.module.code += words(Op.Branch, end)
         self._label(end)
-        return Ref(self._emit(Op.Phi, self.module.type(value.dtype), *arms), value.dtype)
+        (first, first_end), (second, second_end) = sides
+        return [
+            Ref(self._emit(Op.Phi, self.module.type(x.dtype), x.id, first_end, y.id, second_end), x.dtype)
+            for x, y in zip(first, second, strict=True)
+        ]
 
     def both(self, a: Ref | bool, b: Ref | bool) -> Ref | bool:
         """Logical and, folded where one side is known."""
@@ -209,14 +219,14 @@ class Builder:
     def store(self, pointer: int, index: Index, value: Ref) -> None:
         address = self._element(pointer, index, 1)
         stored = self._stored[pointer]
-        self.module.code += words(Op.Store, address, self.to_bits(value).id, 2, stored.itemsize)
+        self.module.code += words(Op.Store, address, self.to_bits(value).id, ALIGNED, stored.itemsize)
 
     def store_wide(self, pointer: int, base: Index, values: Sequence[Ref]) -> None:
         """Four neighbouring elements of at most four bytes; `base` is a multiple of four."""
         kind = self.module.vector(self._stored[pointer], 4)
         vector = self._emit(Op.CompositeConstruct, kind, *(self.to_bits(value).id for value in values))
         size = self._stored[pointer].itemsize * 4
-        self.module.code += words(Op.Store, self._element(pointer, base, 4), vector, 2, size)
+        self.module.code += words(Op.Store, self._element(pointer, base, 4), vector, ALIGNED, size)
 
     def is_wide(self, pointer: int) -> bool:
         """Whether four neighbours of a buffer can be moved at once."""
@@ -244,12 +254,19 @@ class Builder:
         def write() -> int:
             address = self._element(pointer, index, width)
             result = self.module.new()
-            self.module.code += words(Op.Load, kind, result, address, 2, stored.itemsize * width)
+            self.module.code += words(Op.Load, kind, result, address, self._access, stored.itemsize * width)
             return result
 
         if self._coherent[pointer]:
             return Ref(write(), stored)  # another invocation may have stored since
         return self.once(("load", pointer, where.id, width), stored, write)
+
+    @contextmanager
+    def pinned(self) -> Iterator[None]:
+        """Loads that drivers do not move: one that goes on in a loop's next turn is well begun in this one."""
+        self._access = ALIGNED | VOLATILE
+        yield
+        self._access = ALIGNED
 
     def _element(self, pointer: int, index: Index, width: int) -> int:
         """The pointer to an element, or to the group of `width` elements that starts there."""
@@ -279,11 +296,11 @@ class Builder:
         kind = self.module.pointer(Storage.Workgroup, self.module.type(shared.dtype))
         return self._emit(Op.AccessChain, kind, shared.variable, self.as_ref(index).id)
 
-    def barrier(self) -> None:
-        """Every invocation of the workgroup arrives, and sees what the others stored."""
+    def barrier(self, buffers: bool = True) -> None:
+        """Every invocation of the workgroup arrives, and sees what the others stored; in buffers, too, where asked."""
         scope = self.const(np.uint32(2)).id
         # acquire-release, of workgroup memory and of buffers
-        semantics = self.const(np.uint32(0x8 | 0x100 | 0x40)).id
+        semantics = self.const(np.uint32(0x8 | 0x100 | (0x40 if buffers else 0))).id
         self.module.code += words(Op.ControlBarrier, scope, scope, semantics)
 
     # Control flow ---------------------------------------------------------------------------------------------

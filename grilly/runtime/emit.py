@@ -16,7 +16,7 @@ from .plan import Binding, Shader
 from .target import Target
 
 KINDS = {"map": maps, "reduction": reduction, "scan": scan, "matmul": matmul, "tensor": tensor, "sort": sort}
-GROUPS = {name: kind.groups for name, kind in KINDS.items()}
+GROUPS = {name: kind.groups for name, kind in KINDS.items() if kind is not scan}
 EMIT = {name: kind.emit for name, kind in KINDS.items()}
 STAGE = {"map": maps.emit_stage, "reduction": reduction.emit_stage}
 
@@ -43,7 +43,7 @@ def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Targe
     coherent, stores = [v in passed_on for v in values], [v in stored_to for v in values]
     b = Builder(avals, _invocations(kernel), coherent, stores, table, target)
     ctx = Context(b, graph, target, {value: k for k, value in enumerate(values)})
-    counts = [GROUPS[section[0].kind](section[0]) if len(section) == 1 else 1 for section in kernel.sections]
+    counts = [_groups(section, target) for section in kernel.sections]
     grid = _grid(sum(counts), target)
     group = _group(b, grid, sum(counts))
     start = 0
@@ -55,6 +55,14 @@ def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Targe
     name = "+".join(task.label for task in kernel.tasks)
     bindings = _bindings(name, avals, stores, target) if target.bindings else ()
     return Emitted(Shader(name, b.assembled(), table, bindings), values, grid)
+
+
+def _groups(section: tuple[Task, ...], target: Target) -> int:
+    """How many workgroups run a section."""
+    task, *others = section
+    if others:
+        return 1
+    return scan.groups(task, target) if task.kind == "scan" else GROUPS[task.kind](task)
 
 
 def _invocations(kernel: Kernel) -> int:

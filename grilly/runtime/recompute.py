@@ -12,7 +12,7 @@ from dataclasses import replace
 from .finds import finding_fewest
 from .ir import Aval, Chunks, Equation, Graph, Replay, ScanParams, Value
 from .kernels import scan as scans
-from .kernels.back import FEW
+from .kernels.halves import FEW
 from .rewrite import Editor, live_scan
 from .target import Target
 
@@ -21,7 +21,7 @@ SHORT, LONGEST = 16, 32  # steps of a single chunk, and of one among others: the
 REGISTERS_OF_ALL = 1 << 22  # of a large GPU, for what all invocations hold of a chunk
 SAVED = 1 << 21  # as many values may be saved by all of them, however large T
 LONGEST_ON_CPU = 4  # a CPU has few registers, and compiles slowly
-UNGROUPED = 32  # so many chunks need no groups, which cost another run through the steps
+UNGROUPED = 32  # of the longest chunks need no groups, which cost another run through the steps
 
 Stacks = Mapping[Equation, Sequence[Value]]
 
@@ -152,7 +152,8 @@ def _chunks(length: int, carries: int, sequences: int, size: int, own: bool, tar
     if length <= single:
         return Chunks(length, single)
     every = min(every, max(8, _power_of_two(2 * math.isqrt(length - 1))))
-    grouped = own and length > every * max(UNGROUPED, SAVED // size)
+    longest = LONGEST_ON_CPU if target.software else LONGEST
+    grouped = own and length > max(UNGROUPED * longest, every * (SAVED // size))
     return Chunks(length, every, math.isqrt(length // every) if grouped else 1)
 
 

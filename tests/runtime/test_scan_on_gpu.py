@@ -6,21 +6,23 @@ import jax
 import pytest
 from programs import PROGRAMS, Program
 from programs_recompute import adaptive, by_everything, by_output, growing, refractory, two_layers
-from test_programs import gives_jaxs_values, lowered, validate
+from test_programs import gives_jaxs_values, instructions, lowered, validate
 
 from grilly.runtime import recompute
-from grilly.runtime.kernels import back, scan, task
+from grilly.runtime.kernels import halves, scan, task
 from grilly.runtime.target import Target
 
 FUNCTIONS = (by_output, by_everything, adaptive, refractory, growing, two_layers)
-LENGTHS = (17, 131)  # one chunk, and several of 16, the first of which is shorter
+LENGTHS = (17, 83, 131)  # one chunk; several of 16, the first of which is shorter, in one block and a part, and in two
+
+BARRIER = 224  # OpControlBarrier
 
 
 @pytest.fixture(params=["few", "many", "grouped"])
 def gpu(request, device, monkeypatch):
     """The device, compiled for as if it were a GPU with few invocations or many, or with little memory for carries."""
     if request.param == "many":
-        monkeypatch.setattr(back, "FEW", 0)
+        monkeypatch.setattr(halves, "FEW", 0)
         monkeypatch.setattr(recompute, "FEW", 0)
     if request.param == "grouped":
         monkeypatch.setattr(recompute, "UNGROUPED", 2)
@@ -73,9 +75,25 @@ def test_four_neighbours_share_what_their_shallow_products_read(name, gpu, monke
     gives_jaxs_values(PROGRAMS[name], gpu)
 
 
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+def test_halves_of_a_workgroup_give_jaxs_values(function, device, monkeypatch, tmp_path):
+    """Of three chunks or more and whole workgroups: one computes chunks again, the other goes back."""
+    monkeypatch.setattr(device, "target", replace(device.target, software=False))
+    program = Program(function, ((131, 64), (131, 64), (64,)))
+    gives_jaxs_values(program, device)
+    shaders = [d.shader for d in lowered(program, replace(Target(), software=False)).plan.dispatches]
+    assert any(BARRIER in (opcode for opcode, _ in instructions(shader.spirv)) for shader in shaders)
+    for shader in shaders:
+        validate(shader.spirv, tmp_path)
+
+
+@pytest.mark.parametrize("size", [6, 64], ids=["whole", "halves"])
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 @pytest.mark.parametrize("length", [1, 16, 64, 129])
-def test_scans_give_jaxs_values(length, gpu):
+def test_scans_give_jaxs_values(length, reverse, size, gpu):
     """Of as many steps as are loaded ahead, fewer, or some more."""
-    gives_jaxs_values(
-        Program(lambda x, v: jax.lax.scan(lambda v, x: (v / 3 + x, v * x), v, x), ((length, 6), (6,))), gpu
-    )
+
+    def scan(x, v):
+        return jax.lax.scan(lambda v, x: (v / 3 + x, v * x), v, x, reverse=reverse)
+
+    gives_jaxs_values(Program(scan, ((length, size), (size,))), gpu)

@@ -1,55 +1,50 @@
 """The loop of a reverse twin: the steps of another scan are computed again chunk by chunk, in registers, and gone back
 through (see `recompute`).
 
-What later steps read is loaded meanwhile. Where invocations are few, each has registers for two chunks: it computes one
-again while it goes back through another, for neither waits for the other.
+What later steps read is loaded meanwhile.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 
 from ..builder import Index, Ref
 from ..indexing import add, alone, assume, equal, least, mul, sub
 from ..ir import Chunks, Replay
-from .forth import Loop
-from .steps import Steps, size_of
+from .forth import Loop, nothing
+from .steps import Steps
 
-BACK, BACK_ALONE = 4, 8  # steps back whose inputs are loaded together, one such group ahead; in a chunk without others
-FEW = 1 << 14  # invocations that leave each other registers for two chunks
-
-
-def _nothing(_: int) -> None:
-    """What is done besides going back, where that is all."""
+BACK, BACK_ALONE = 8, 4  # steps back whose inputs are loaded ahead; in a chunk without others
 
 
-def _parts(refs: Sequence[Ref], sizes: Sequence[int]) -> Iterator[list[Ref]]:
+def parts_of(refs: Sequence[Ref], sizes: Sequence[int]) -> Iterator[list[Ref]]:
     """Neighbours, so many a part."""
     rest = iter(refs)
     return (list(islice(rest, size)) for size in sizes)
 
 
-def _flat(rows: Sequence[Sequence[Ref]]) -> list[Ref]:
-    return [ref for row in rows for ref in row]
-
-
 class Twin(Loop):
     """One invocation's way back, for one element."""
 
+    @cached_property
+    def again(self) -> Steps:
+        """The steps that are computed again."""
+        operands = self.operands
+        return Steps(self.outer, self.places, self._replay.body, operands.replay_consts, operands.replay_xs)
+
     def _through(self, carried: list[Ref]) -> list[Ref]:
         """From the last chunk to the first; the carry before each is what was saved, or how it all began."""
-        operands, chunks = self.operands, self._chunks
-        self.again = Steps(self.outer, self.places, self._replay.body, operands.replay_consts, operands.replay_xs)
-        if chunks.count:
-            carried = self._way()(carried)
-        return self._chunk(self._times(0, chunks.first), self.again.owned(operands.replay_initial), carried)
+        return self._first(self._way()(carried) if self._chunks.count else carried)
+
+    def _first(self, carried: list[Ref]) -> list[Ref]:
+        """The first chunk."""
+        return self._chunk(self._times(0, self._chunks.first), self.again.owned(self.operands.replay_initial), carried)
 
     def _way(self) -> Callable[[list[Ref]], list[Ref]]:
         """How the chunks after the first are gone through."""
         if self._chunks.group > 1:
             return self._in_groups
-        if self._chunks.count == 1 or self.b.target.software:
-            return self._one_by_one
-        return self._overlapping if size_of(self.scan) <= FEW else self._loading_ahead
+        return self._one_by_one if self._chunks.count == 1 or self.b.target.software else self._loading_ahead
 
     @property
     def _replay(self) -> Replay:
@@ -61,8 +56,8 @@ class Twin(Loop):
         return self._replay.chunks
 
     @property
-    def _together(self) -> int:
-        """Steps back whose inputs are loaded together."""
+    def _near(self) -> int:
+        """Steps back whose inputs are loaded ahead."""
         return BACK if self._chunks.count else BACK_ALONE
 
     # Ways through the chunks -------------------------------------------------------------------------------------
@@ -81,46 +76,16 @@ class Twin(Loop):
         sizes = [len(part) for part in (carried, state, forth)]
 
         def body(count: Index, now: list[Ref]) -> list[Ref]:
-            carried, state, forth = _parts(now, sizes)
+            carried, state, forth = parts_of(now, sizes)
             mine, following = (self._times_of(self._from_behind(count, ahead)) for ahead in range(2))
             self.again.hold(mine, forth)
-            self.steps.load(mine[-self._together :])
+            self.steps.load(mine[-self._near :])
             saved, forth = self._saved(self._from_behind(count, 1)), []
             found = self._replayed(mine, state)[1]
             carried = self._back(mine, found, carried, lambda k: forth.extend(self.again.load([following[k]])))
             return [*carried, *saved, *forth]
 
         first = [*carried, *state, *forth]
-        return self.b.loop(0, self._chunks.count, 1, first, body, bound=self._chunks.count)[: len(carried)]
-
-    def _overlapping(self, carried: list[Ref]) -> list[Ref]:
-        """While it goes back through a chunk, the next is computed again, and what the one after reads is loaded."""
-        every, last = self._chunks.every, self._times_of(self._from_behind(0))
-        self.again.hold(last, self.again.load(last))
-        back = self.steps.load(last[::-1])
-        found = _flat(self._replayed(last, self._saved(self._from_behind(0)))[1])
-        state = self._saved(self._from_behind(0, 1))
-        forth = self.again.load(self._times_of(self._from_behind(0, 1)))
-        sizes = [len(part) for part in (carried, found, back, state, forth)]
-
-        def body(count: Index, now: list[Ref]) -> list[Ref]:
-            carried, found, back, state, forth = _parts(now, sizes)
-            mine, following, later = (self._times_of(self._from_behind(count, ahead)) for ahead in range(3))
-            self.steps.hold(mine[::-1], back)
-            self.again.hold(following, forth)
-            saved, finding, back, forth = self._saved(self._from_behind(count, 2)), [], [], []
-
-            def beside(k: int) -> None:
-                state[:], results = self._again(following[k], state)
-                finding.extend(results)
-                back.extend(self.steps.load([following[every - 1 - k]]))
-                forth.extend(self.again.load([later[k]]))
-
-            finds = self._replay.found
-            carried = self._back(mine, [found[k : k + finds] for k in range(0, len(found), finds)], carried, beside)
-            return [*carried, *finding, *back, *saved, *forth]
-
-        first = [*carried, *found, *back, *state, *forth]
         return self.b.loop(0, self._chunks.count, 1, first, body, bound=self._chunks.count)[: len(carried)]
 
     def _in_groups(self, carried: list[Ref]) -> list[Ref]:
@@ -151,7 +116,7 @@ class Twin(Loop):
 
     def _chunk(self, times: list[Index], state: list[Ref], carried: list[Ref]) -> list[Ref]:
         """Computes the steps of a chunk again, then goes back through them."""
-        self.steps.load(times[-self._together :])
+        self.steps.load(times[-self._near :])
         self.again.load(times)
         state, found = self._replayed(times, state)
         for carry, ref in zip(self.eqn.outputs[len(self.scan.body.outputs) :], state, strict=False):
@@ -179,13 +144,12 @@ class Twin(Loop):
         times: Sequence[Index],
         found: Sequence[Sequence[Ref]],
         carried: list[Ref],
-        beside: Callable[[int], None] = _nothing,
+        beside: Callable[[int], None] = nothing,
     ) -> list[Ref]:
         """Back through the steps of a chunk, with something done beside each."""
         for k, number in enumerate(reversed(range(len(times)))):
-            if k % self._together == 0:
-                rest = times[: max(0, number + 1 - self._together)]
-                self.steps.load(rest[-self._together :])
+            if number >= self._near:
+                self.steps.load([times[number - self._near]])
             beside(k)
             carried = self._step(times[number], carried, found[number])
         return carried

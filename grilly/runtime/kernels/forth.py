@@ -5,7 +5,7 @@ hold, and where there are few invocations they may hold many.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -19,6 +19,10 @@ from .task import Context, Task
 
 AHEAD, FARTHEST = 16, 64  # steps whose inputs are loaded ahead: where invocations are many, and where they are few
 IN_FLIGHT = 1 << 20  # loads that keep the memory of a large GPU busy
+
+
+def nothing(_: int) -> None:
+    """What is done beside a step, where that is all."""
 
 
 class Loop:
@@ -41,8 +45,12 @@ class Loop:
     def _through(self, carried: list[Ref]) -> list[Ref]:
         """All steps: those of the first chunk, then those of the chunks before which something is saved."""
         chunks = self.scan.chunks or Chunks(self.scan.length, max(1, self.scan.length))
-        carried = self._steps(0, chunks.first, self._ahead, carried)
-        return self._steps(chunks.first, self.scan.length, math.gcd(self._ahead, chunks.every), carried)
+        ahead, every = self._ahead, chunks.every
+        carried = self._steps(0, chunks.first, ahead, carried)
+        ahead = (
+            ahead if ahead % every == 0 else math.gcd(ahead, every)
+        )  # so that chunks begin at known steps of a block
+        return self._steps(chunks.first, self.scan.length, ahead, carried)
 
     @cached_property
     def _ahead(self) -> int:
@@ -64,8 +72,7 @@ class Loop:
         """
         if start == stop:
             return carried
-        held, last, chunks = self.held, stop - start - many, self.scan.chunks
-        saving = chunks is not None and start >= chunks.first
+        held, last = self.held, stop - start - many
         rolling = last > 0 and not self.b.target.software and len(self.indices) == 1
 
         def times(count: Index) -> list[Index]:
@@ -76,15 +83,30 @@ class Loop:
             self.steps.hold(mine, loaded if rolling else self.steps.load(mine))
             later = times(least(self.b, add(self.b, count, many), last)) if rolling else []
             loaded = []
-            if saving:
-                self._save(count, carried)
-            for k, t in enumerate(mine):
-                loaded += self.steps.load(later[k : k + 1])
-                carried = self._step(t, carried)
-            return [*carried, *loaded]
+
+            def beside(k: int) -> None:
+                with self.b.pinned():
+                    loaded.extend(self.steps.load(later[k : k + 1]))
+
+            return [*self._run(count, start, mine, carried, beside), *loaded]
 
         first = self.steps.load(times(0)) if rolling else []
         return self.b.loop(0, last + many, many, [*carried, *first], body, bound=last + 1)[:held]
+
+    def _run(
+        self,
+        count: Index,
+        start: int,
+        times: Sequence[Index],
+        carried: list[Ref],
+        beside: Callable[[int], None] = nothing,
+    ) -> list[Ref]:
+        """The steps from number `count + start` on, with something done beside each."""
+        for k, t in enumerate(times):
+            self._save(count, start + k, carried)
+            beside(k)
+            carried = self._step(t, carried)
+        return carried
 
     def _elements(self, count: Index, many: int, reverse: bool) -> list[Index]:
         """Which elements of a sequence belong to the steps from number `count` on."""
@@ -99,14 +121,15 @@ class Loop:
         self._store_each(self.ys[: len(self.ys) - self.scan.saved], t, outputs[self.held :])
         return outputs[: self.held]
 
-    def _save(self, count: Index, carried: list[Ref]) -> None:
-        """What is saved before a group of chunks, where this is its first step, counted after the first chunk."""
+    def _save(self, count: Index, start: int, carried: list[Ref]) -> None:
+        """What is saved before a group of chunks, where step number `count + start` is its first."""
         chunks, saved = self.scan.chunks, self.scan.saved
-        assert chunks
-        every = chunks.every * chunks.group
-        with self.b.when(equal(self.b, mod(self.b, count, every), 0)):
+        if chunks is None or start < chunks.first or (start - chunks.first) % chunks.every:
+            return
+        number, every = add(self.b, count, start - chunks.first), chunks.every * chunks.group
+        with self.b.when(equal(self.b, mod(self.b, number, every), 0)):
             refs = self.steps.run(0, carried)[-saved * len(self.indices) :]
-            self._store_each(self.ys[-saved:], div(self.b, count, every), refs)
+            self._store_each(self.ys[-saved:], div(self.b, number, every), refs)
 
     def _store_each(self, ys: Sequence[Atom], t: Index, refs: Sequence[Ref]) -> None:
         """Stores element `t` of sequences."""

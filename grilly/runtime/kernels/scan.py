@@ -11,15 +11,19 @@ from functools import lru_cache
 from ..builder import Index
 from ..indexing import add, assume, div, joined, less, mod, mul
 from ..ir import Atom, Equation, ScanParams, Value, WhileParams
+from ..target import Target
 from . import elementwise
 from .back import Twin
 from .forth import Loop
 from .gather import COMPUTED, keeps_place
+from .halves import LANES, Fed, Halves, in_halves
 from .places import reads_own_element
 from .pull import RULES
 from .steps import Operands, domain, size_of
 from .task import SCANNING, Context, Task, groups_for, lanes_of
 
+# Whether it is a reverse twin, and whether halves of a workgroup share it.
+LOOPS = {(False, False): Loop, (True, False): Twin, (False, True): Fed, (True, True): Halves}
 RESHAPES = {"reshape", "squeeze", "expand_dims", "broadcast_in_dim"}
 MANY = 1 << 21  # elements of which a quarter is enough invocations to keep a large GPU busy
 FEW = 4  # carries and sequences of which an invocation has registers for four elements
@@ -125,17 +129,19 @@ def rows(task: Task) -> int:
     return ROWS if neighbours(task) > 1 and apart and apart % neighbours(task) == size % (ROWS * apart) == 0 else 1
 
 
-def groups(task: Task) -> int:
+def groups(task: Task, target: Target) -> int:
     """Of a kernel that only scans; in another, whose workgroups are larger, the last ones have nothing to do."""
-    return groups_for(math.prod(task.domain) // (neighbours(task) * rows(task)), SCANNING)
+    invocations = math.prod(task.domain) // (neighbours(task) * rows(task))
+    return groups_for(invocations, LANES if in_halves(task.anchors[0].params["scan"], target) else SCANNING)
 
 
 def emit(ctx: Context, task: Task, group: Index) -> None:
     """Writes the section of a kernel that runs in workgroup number `group` of this task."""
-    b, lanes = ctx.b, neighbours(task)
-    many = math.prod(task.domain) // (lanes * rows(task))
-    invocation = add(b, mul(b, group, b.local_size), b.local)
-    loop = Twin if task.anchors[0].params["scan"].replay else Loop
+    b, lanes, scan = ctx.b, neighbours(task), task.anchors[0].params["scan"]
+    halves = b.local_size == SCANNING and in_halves(scan, ctx.target)
+    together, many = LANES if halves else b.local_size, math.prod(task.domain) // (lanes * rows(task))
+    invocation = add(b, mul(b, group, together), mod(b, b.local, together))
+    loop = LOOPS[bool(scan.replay), halves]
     b.lanes = lanes
     with b.when(less(b, invocation, many)):
         loop(ctx, task, _elements(ctx, task, mul(b, assume(invocation, many), lanes))).run()
