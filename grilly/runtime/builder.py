@@ -129,7 +129,7 @@ class Builder:
     def select(self, condition: Ref | bool, yes: Ref, no: Ref) -> Ref:
         if isinstance(condition, bool):
             return yes if condition else no
-        return self.op(Op.Select, yes.dtype, condition, yes, no)
+        return yes if yes.id == no.id else self.op(Op.Select, yes.dtype, condition, yes, no)
 
     def chosen(self, condition: Ref | bool, yes: Callable[[], Ref], no: Callable[[], Ref]) -> Ref:
         """A branch with a value, where one side is so rare or so dear that `select` would waste it."""

@@ -73,15 +73,16 @@ def _quotient(b: Builder, x: Ref, y: Ref) -> Ref:
 
 
 def _reciprocal(b: Builder, y: Ref) -> Ref:
-    """1 / y: the guess, corrected twice. Corrections of 0, or of infinity, are no numbers: there the guess is right.
+    """1 / y: the guess, corrected twice. What is left over of a guess of 0, or of infinity, is no number: it stays.
 
     Nothing is scaled: the reciprocal of a huge number is a denormal one, which devices may lose.
     """
     one, minus = _power(b, 0), _negated(b, y)
-    guess = reciprocal = b.op(Op.FDiv, F32, one, y)
-    for _ in range(2):
-        reciprocal = _fma(b, _fma(b, minus, reciprocal, one), reciprocal, reciprocal)
-    return b.select(_is_finite(b, reciprocal), reciprocal, guess)
+    guess = b.op(Op.FDiv, F32, one, y)
+    rest = _fma(b, minus, guess, one)
+    better = _fma(b, rest, guess, guess)
+    best = _fma(b, _fma(b, minus, better, one), better, better)
+    return b.select(_is_finite(b, rest), best, guess)
 
 
 def _root(b: Builder, x: Ref) -> Ref:

@@ -33,7 +33,9 @@ def in_halves(scan: ScanParams, target: Target) -> bool:
     if target.software or size > FEW or size % LANES:
         return False
     if replay is None:
-        return any(value.size == size for value in scan.body.inputs[scan.consts + scan.carries :])
+        return scan.length >= 4 * BLOCK and any(
+            value.size == size for value in scan.body.inputs[scan.consts + scan.carries :]
+        )
     several = replay.chunks.count > 1 and replay.chunks.group == 1
     each = 2 * replay.chunks.every * replay.found * WORD  # bytes of an element
     return several and each * LANES <= target.shared_bytes and each * size <= SHARED_OF_ALL
