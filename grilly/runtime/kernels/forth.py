@@ -47,9 +47,8 @@ class Loop:
         chunks = self.scan.chunks or Chunks(self.scan.length, max(1, self.scan.length))
         ahead, every = self._ahead, chunks.every
         carried = self._steps(0, chunks.first, ahead, carried)
-        ahead = (
-            ahead if ahead % every == 0 else math.gcd(ahead, every)
-        )  # so that chunks begin at known steps of a block
+        if ahead % every:  # chunks have to begin at known steps of a block
+            ahead = math.gcd(ahead, every)
         return self._steps(chunks.first, self.scan.length, ahead, carried)
 
     @cached_property
