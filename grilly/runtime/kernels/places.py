@@ -1,6 +1,6 @@
 """Where a step reads what it carries, found out by writing the step down for one element and looking at the indices.
 
-`scan.is_pointwise` asks here where views hide the answer: a random key that is taken apart and put together, say.
+`scan.is_pointwise` asks here: views may hide the answer, as where a random key is taken apart and put together.
 """
 
 import math

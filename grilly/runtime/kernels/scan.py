@@ -15,7 +15,7 @@ from ..target import Target
 from . import elementwise
 from .back import Twin
 from .forth import Loop
-from .gather import COMPUTED, keeps_place
+from .gather import COMPUTED
 from .halves import LANES, Fed, Halves, in_halves
 from .places import reads_own_element
 from .pull import RULES
@@ -24,7 +24,6 @@ from .task import SCANNING, Context, Task, groups_for, lanes_of
 
 # Whether it is a reverse twin, and whether halves of a workgroup share it.
 LOOPS = {(False, False): Loop, (True, False): Twin, (False, True): Fed, (True, True): Halves}
-RESHAPES = {"reshape", "squeeze", "expand_dims", "broadcast_in_dim"}
 MANY = 1 << 21  # elements of which a quarter is enough invocations to keep a large GPU busy
 FEW = 4  # carries and sequences of which an invocation has registers for four elements
 ROWS = 2  # of four elements that an invocation computes where they share what they read
@@ -38,8 +37,6 @@ def is_pointwise(scan: ScanParams, own: frozenset[int] = frozenset()) -> bool:
     if any(value.size not in (1, size) for value in (*carries, *scan.body.outputs)):
         return False
     carried = scan.body.computed_from(carries)
-    if all(_keeps_place(scan, atom, carried, set()) for atom in scan.body.outputs):
-        return True
     if not all(_in_registers(eqn, carried) for eqn in scan.body.equations):
         return False
     others = [value for value in scan.body.inputs if value not in carries]
@@ -67,23 +64,6 @@ def reads_own_place(eqn: Equation, number: int) -> bool:
     if params is None or eqn.inputs[number].size != size_of(params.step):
         return False
     return number >= params.consts or is_pointwise_while(params, frozenset({number}))
-
-
-def _keeps_place(scan: ScanParams, atom: Atom, carried: Collection[Atom], seen: set[Value]) -> bool:
-    """Whether every path from a value back to a carry of full size keeps the place; `carried` depend on one."""
-    if not isinstance(atom, Value) or atom in seen or atom not in scan.body.producer:
-        return True
-    seen.add(atom)
-    inner = scan.body.producer[atom]
-    if not _in_registers(inner, carried):
-        return False
-    keeps = inner.primitive in elementwise.rules or inner.primitive == "while"
-    keeps = keeps or bool(inner.primitive in RESHAPES and inner.inputs and inner.inputs[0].size == atom.size)
-    for number, operand in enumerate(inner.inputs):
-        moved = not (keeps or keeps_place(inner, number)) or operand.size not in (1, atom.size)
-        if moved and operand.size > 1 and operand in carried:
-            return False
-    return all(_keeps_place(scan, operand, carried, seen) for operand in inner.inputs)
 
 
 def _in_registers(eqn: Equation, carried: Collection[Atom]) -> bool:
