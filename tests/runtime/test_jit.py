@@ -212,3 +212,9 @@ def test_it_keeps_the_functions_name_and_docstring():
         "One step.",
         "grilly.jit(forward)",
     )
+
+
+def test_garbage_is_collected_again_after_a_function_that_cannot_be_compiled(device):
+    with pytest.raises(ZeroDivisionError):
+        grilly.jit(lambda x: x * (1 // 0), device=device)(np.ones(2, np.float32))
+    assert gc.isenabled()
