@@ -104,15 +104,17 @@ def _sort_many(w: Writer) -> str:
     return f"lax.sort(({operands}), dimension={w.axis(x)}, num_keys={w.number(1, len(others) + 1)})"
 
 
-@operation("top_k", "approx_max_k", "approx_min_k")
-def _top(w: Writer, name: str) -> str:
-    x = w.pick("fiu" if name == "top_k" else "f", rank=1)
-    if not x.shape[-1]:
-        return ""
-    if name == "top_k":
-        return f"lax.top_k({x}, {w.number(0, min(x.shape[-1], 9))})"
-    k = w.number(1, min(x.shape[-1], 9))
-    return f"lax.{name}(jnp.nan_to_num({x}), {k})[0]"  # of equals, any may be found, and NaN has no order
+@operation("top_k")
+def _top(w: Writer) -> str:
+    x = w.pick("fiu", rank=1)
+    return f"lax.top_k({x}, {w.number(0, min(x.shape[-1], 9))})" if x.shape[-1] else ""
+
+
+@operation("approx_max_k", "approx_min_k", smooth=False)
+def _approximate(w: Writer, name: str) -> str:
+    """Of equals, any may be found, and have the gradient; NaN has no order."""
+    x = w.pick("f", rank=1)
+    return f"lax.{name}(jnp.nan_to_num({x}), {w.number(1, min(x.shape[-1], 9))})[0]" if x.shape[-1] else ""
 
 
 @operation("searchsorted", "median", smooth=False)
