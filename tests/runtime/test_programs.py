@@ -55,7 +55,7 @@ def gives_jaxs_values(program: Program, device) -> None:
 
 @each
 def test_it_takes_few_kernels(program):
-    assert len(once(program).plan.dispatches) <= program.kernels  # some releases of JAX say a thing in fewer words
+    assert len(once(program).plan.dispatches) in (program.kernels, program.elsewhere)
 
 
 @each

@@ -95,15 +95,13 @@ def _root(b: Builder, x: Ref) -> Ref:
 
 def _corrected(b: Builder, guess: Ref, rest: Ref, slope: Ref) -> Ref:
     """`guess + rest slope`; a guess that leaves nothing over (zeros keep their sign), or no number, stays."""
-    some = b.op(Op.FOrdGreaterThan, BOOL, b.ext(Ext.FAbs, F32, rest), b.const(np.float32(0)))
-    return b.select(b.both(some, _is_finite(b, rest)), _fma(b, rest, slope, guess), guess)
+    return b.select(_is_ordinary(b, rest), _fma(b, rest, slope, guess), guess)
 
 
 def _is_ordinary(b: Builder, x: Ref) -> Ref:
     """Whether x is a number, finite, and not 0."""
-    size = b.ext(Ext.FAbs, F32, x)
-    some = b.op(Op.FOrdGreaterThan, BOOL, size, b.const(np.float32(0)))
-    return b.op(Op.LogicalAnd, BOOL, some, b.op(Op.FOrdLessThan, BOOL, size, b.const(np.float32(np.inf))))
+    some = b.op(Op.FOrdGreaterThan, BOOL, b.ext(Ext.FAbs, F32, x), b.const(np.float32(0)))
+    return b.op(Op.LogicalAnd, BOOL, some, _is_finite(b, x))
 
 
 def _is_finite(b: Builder, x: Ref) -> Ref:

@@ -109,17 +109,20 @@ def rows(task: Task) -> int:
     return ROWS if neighbours(task) > 1 and apart and apart % neighbours(task) == size % (ROWS * apart) == 0 else 1
 
 
+def _invocations(task: Task) -> int:
+    return math.prod(task.domain) // (neighbours(task) * rows(task))
+
+
 def groups(task: Task, target: Target) -> int:
     """Of a kernel that only scans; in another, whose workgroups are larger, the last ones have nothing to do."""
-    invocations = math.prod(task.domain) // (neighbours(task) * rows(task))
-    return groups_for(invocations, LANES if in_halves(task.anchors[0].params["scan"], target) else SCANNING)
+    return groups_for(_invocations(task), LANES if in_halves(task.anchors[0].params["scan"], target) else SCANNING)
 
 
 def emit(ctx: Context, task: Task, group: Index) -> None:
     """Writes the section of a kernel that runs in workgroup number `group` of this task."""
     b, lanes, scan = ctx.b, neighbours(task), task.anchors[0].params["scan"]
     halves = b.local_size == SCANNING and in_halves(scan, ctx.target)
-    together, many = LANES if halves else b.local_size, math.prod(task.domain) // (lanes * rows(task))
+    together, many = LANES if halves else b.local_size, _invocations(task)
     invocation = add(b, mul(b, group, together), mod(b, b.local, together))
     loop = LOOPS[bool(scan.replay), halves]
     b.lanes = lanes
