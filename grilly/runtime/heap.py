@@ -26,6 +26,7 @@ USAGE = sum(
 )
 DEVICE_LOCAL, HOST_VISIBLE, HOST_COHERENT, HOST_CACHED = 1, 2, 4, 8
 WHOLE = (1 << 64) - 1
+GARBAGE = 256 << 20  # bytes that are asked of the driver before Python looks for garbage
 
 
 class Block:
@@ -102,6 +103,7 @@ class Heap:
         self.retired: deque[tuple[int, Block, int, int]] = deque()
         # Free buffers by length, the lowest address first, so that a loop gets its old addresses back.
         self._spare: dict[int, list[tuple[int, Block, int]]] = {}
+        self._grown = GARBAGE  # bytes of blocks from which on a look for garbage is due
 
     def allocate(self, nbytes: int, purpose: str = "an array") -> Buffer:
         """A buffer of at least `nbytes`; `purpose` is for the error.
@@ -127,11 +129,28 @@ class Heap:
     def _joined(self, length: int, purpose: str) -> Buffer:
         """From what spare buffers leave free once joined with their neighbours, or from a new block."""
         self._join()
-        found = self._taken(length)
+        found = self._taken(length) or self._found_in_garbage(length)
         if found is None:
             self.blocks.append(self._block(length, purpose))
             found = self._taken(length)
         assert found is not None
+        return found
+
+    def _found_in_garbage(self, length: int) -> Buffer | None:
+        """From what Python's cycles hold: a net that nobody uses any more, say.
+
+        A look takes 0.1 s: it is due when the blocks would be twice what they were at the last look that found too
+        little.
+        """
+        total = sum(block.space.size for block in self.blocks)
+        if total + length <= self._grown:
+            return None
+        gc.collect()
+        self.collect()
+        self._join()
+        found = self._taken(length)
+        if found is None:
+            self._grown = 2 * (total + length)
         return found
 
     def _join(self) -> None:

@@ -232,6 +232,19 @@ def test_memory_that_a_cycle_holds_is_found(small):
         gc.enable()
 
 
+def test_what_cycles_hold_is_used_again_before_memory_grows(own_device, monkeypatch):
+    """Compiling switches Python's own looks for garbage off, and nets hold themselves."""
+    monkeypatch.setattr(own_device.heap, "_grown", 3 * DEVICE_BLOCK)
+    gc.disable()
+    try:
+        for _ in range(20):
+            cycle = [own_device.heap.allocate(DEVICE_BLOCK)]
+            cycle.append(cycle)
+    finally:
+        gc.enable()
+    assert len(own_device.heap.blocks) == 3
+
+
 def test_unused_blocks_are_given_back_first(own_device, monkeypatch):
     refuse, create = {"left": 1}, own_device.create
 
