@@ -1,7 +1,7 @@
 """Maps: elementwise values over one domain. An invocation computes one element of each root, or four neighbours."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..builder import Builder, Index, Ref
 from ..indexing import Place, add, assume, div, less, mod, mul
@@ -66,11 +66,22 @@ def store_roots(ctx: Context, task: Task, pull: Pull, indices: Sequence[Index]) 
 
     Nothing is stored before everything is computed, so that a root may lie where one of its inputs lay.
     """
+    store_values(ctx, indices, values_of_roots(ctx, task, pull, indices))
+
+
+def values_of_roots(ctx: Context, task: Task, pull: Pull, indices: Sequence[Index]) -> dict[int, list[Ref]]:
+    """Every root at the given linear indices, by the pointer to where it is stored."""
     roots = [root for root in task.roots if root in ctx.pointers]
     places = [[Place(ctx.b, root.shape, linear=i) for i in indices] for root in roots]
-    values = [[pull.at(root, place) for place in row] for root, row in zip(roots, places, strict=True)]
-    for root, row in zip(roots, values, strict=True):
-        store_row(ctx.b, ctx.pointers[root], indices, row)
+    return {
+        ctx.pointers[root]: [pull.at(root, place) for place in row] for root, row in zip(roots, places, strict=True)
+    }
+
+
+def store_values(ctx: Context, indices: Sequence[Index], values: Mapping[int, Sequence[Ref]]) -> None:
+    """Stores elements of several buffers, each at the same indices."""
+    for pointer, row in values.items():
+        store_row(ctx.b, pointer, indices, row)
 
 
 def store_row(b: Builder, pointer: int, indices: Sequence[Index], values: Sequence[Ref]) -> None:

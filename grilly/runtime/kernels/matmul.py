@@ -218,7 +218,7 @@ class _Workgroup:
         row = add(b, self.row0, add(b, self.row, i % QUAD + i // QUAD * t.down * QUAD))
         column = add(b, self.column0, add(b, self.column, quad * t.across * QUAD))
         at = (self.batch, row, column)
-        store_neighbours(self.ctx, self.task, self.p, at, sums, lambda _, __, total: converted(b, total, dtype))
+        store_neighbours(self.ctx, self.task, self.p, [(at, sums)], lambda _, __, total: converted(b, total, dtype))
 
 
 def _multiply_add(b: Builder, x: Ref, y: Ref, total: Ref) -> Ref:

@@ -4,53 +4,63 @@ import math
 from collections.abc import Callable, Sequence
 
 from ..builder import Builder, Index, Ref
-from ..indexing import Place, add, assume, less, mul
+from ..indexing import Place, add, assume, less, mul, safe
 from ..ir import Equation
-from .map import store_roots
+from .map import store_values, values_of_roots
 from .operand import Product
 from .task import Context, Task
 
+At = tuple[Index, Index, Index]  # which of the batch, the row, the first column
+Run = tuple[At, Sequence[Ref]]  # neighbours of a row, and their sums
 Finish = Callable[[Index, Index, Ref], Ref]  # (row, column, sum) -> the result's element
 
 
-def store_neighbours(
-    ctx: Context, task: Task, p: Product, at: tuple[Index, Index, Index], sums: Sequence[Ref], finish: Finish
-) -> None:
-    """Stores neighbours of a row, those inside the result.
+def store_neighbours(ctx: Context, task: Task, p: Product, runs: Sequence[Run], finish: Finish) -> None:
+    """Stores neighbours of rows, those inside the result.
+
+    Nothing is stored before all is computed: what the runs load is on its way together.
 
     Args:
         ctx: The kernel.
         task: Whose roots they are.
         p: The product.
-        at: Which of the batch, the row, and the first column: a multiple of how many sums there are.
-        sums: Of neighbouring columns.
+        runs: Of each: which of the batch, the row, the first column, a multiple of how many sums there are; the sums.
         finish: What makes a sum an element of the result.
     """
-    b, (batch, row, column) = ctx.b, at
+    b, found = ctx.b, []
     _, rows, columns, _ = p.sizes
-    together = math.gcd(len(sums), columns)  # they are inside, or beyond, together
-    for start in range(0, len(sums), together):
-        first = add(b, column, start)
-        with b.when(b.both(less(b, row, rows), less(b, first, columns))):
-            inner = [add(b, assume(first, columns), k) for k in range(together)]
-            _store(ctx, task, p, batch, assume(row, rows), inner, sums[start : start + together], finish)
+    for (batch, row, column), sums in runs:
+        together = math.gcd(len(sums), columns)  # they are inside, or beyond, together
+        for start in range(0, len(sums), together):
+            first = add(b, column, start)
+            on_row, on_column = less(b, row, rows), less(b, first, columns)
+            inner = assume(safe(b, on_row, row, rows), rows), assume(safe(b, on_column, first, columns), columns)
+            elements = _finished(ctx, task, p, (batch, *inner), sums[start : start + together], finish)
+            found.append((b.both(on_row, on_column), elements))
+    for inside, elements in found:
+        with b.when(inside):
+            for indices, values in elements:
+                store_values(ctx, indices, values)
 
 
-def _store(
-    ctx: Context, task: Task, p: Product, batch: Index, row: Index, columns: list[Index], sums: Sequence[Ref],
-    finish: Finish,
-) -> None:  # fmt: skip
+def _finished(
+    ctx: Context, task: Task, p: Product, at: At, sums: Sequence[Ref], finish: Finish
+) -> list[tuple[list[Index], dict[int, list[Ref]]]]:
+    """The roots' elements of neighbours of a row, and where each group of neighbours is stored."""
     b, eqn = ctx.b, task.anchors[0]
+    batch, row, first = at
+    columns = [add(b, first, k) for k in range(len(sums))]
     places = [_place(b, eqn, p, batch, row, column) for column in columns]
+    wide = len(columns) % 4 == 0 and _together(eqn, p) % 4 == 0
+    b.lanes = 4 if wide else 1
     elements = [finish(row, column, total) for column, total in zip(columns, sums, strict=True)]
     found = {_key(place): element for place, element in zip(places, elements, strict=True)}
     pull = ctx.pull(task)
     pull.sources[eqn.outputs[0]] = lambda place: found[_key(place.linear)]
-    wide = len(columns) % 4 == 0 and _together(eqn, p) % 4 == 0
-    b.lanes = 4 if wide else 1
-    for group in [places] if wide else [[place] for place in places]:
-        store_roots(ctx, task, pull, group)
+    groups = [places] if wide else [[place] for place in places]
+    values = [values_of_roots(ctx, task, pull, group) for group in groups]
     b.lanes = 1
+    return list(zip(groups, values, strict=True))
 
 
 def _together(eqn: Equation, p: Product) -> int:

@@ -11,15 +11,16 @@ import numpy as np
 
 from ..builder import BOOL, F32, U32, Builder, Index, Ref
 from ..cooperative import HALVES, A, B, Matrices
-from ..indexing import Place, add, assume, div, following, less, mod, mul, safe, scalar_place
+from ..indexing import Place, add, assume, div, following, joined, less, mod, mul, safe, scalar_place
 from ..ir import Atom
 from ..spirv import Op
-from .results import store_neighbours
+from .results import At, store_neighbours
 from .spread import DEPTH, Spread, Strides, layout
 from .task import Context, Task
 
 NEAR = 8  # rows of tiles that run side by side, so that they find each other's operands in the cache
 FLOATS = 4  # in a word of workgroup memory
+TOGETHER = 4  # words of the result that an invocation stores at once
 BANKS = 8  # words that can be stored at once, one in each
 
 
@@ -75,14 +76,14 @@ class _Factor:
         row = add(b, mul(b, mod(b, nth, together), self.minor), div(b, nth, together))
         return assume(add(b, mul(b, block, BANKS), row), self.major)
 
-    def fetched(self, k0: Index, parts: int) -> list[Ref]:
-        """This invocation's words of the first `parts` tiles at depth `k0`; zeros beyond the edges."""
+    def fetched(self, nth: Index, parts: int) -> list[Ref]:
+        """This invocation's words of tile number `nth` of the depth, of so many parts; zeros beyond the edges."""
         b, found = self.b, []
         zero = b.const(np.uint32(0))
         for major, minor, exists in self._places():
             along = mul(b, minor, HALVES)
             free, k = (major, along) if self.depth_last else (along, major)
-            free, k = add(b, self.start, free), add(b, k0, k)
+            free, k = add(b, self.start, free), joined(b, nth, DEPTH, k)
             inside = b.both(exists, b.both(less(b, free, self.free), less(b, k, self.depth)))
             free, k = (
                 assume(safe(b, inside, free, self.free), self.free),
@@ -127,14 +128,14 @@ class _Depth:
 
     def __init__(self, work: "_Workgroup", parts: tuple[int, int]) -> None:
         self.work, self.b, self.m, self.parts = work, work.b, work.m, parts
-        self.depth = work.spread.depth
+        self.tiles = -(-work.spread.depth // DEPTH)
         self.sides = tuple(zip((work.left, work.right), parts, strict=True))
 
     def run(self) -> None:
         body = self._anew if self.work.exact else self._accumulate
-        self.b.loop(0, self.depth, DEPTH, self._fetched(0), body, bound=self.depth)
+        self.b.loop(0, self.tiles, 1, self._fetched(0), body, bound=self.tiles)
 
-    def _anew(self, k0: Index, words: list[Ref]) -> list[Ref]:
+    def _anew(self, nth: Index, words: list[Ref]) -> list[Ref]:
         """A tile of depth whose totals begin anew and then join the sums by ordinary additions.
 
         Each time the matrix unit adds, it cuts off what it should round, always towards zero: in longer sums of
@@ -146,25 +147,24 @@ class _Depth:
         pairs = list(zip(totals, sums, strict=True))
         for total, _ in pairs:
             m.set(total, m.zero(kind))
-        words = b.loop(0, DEPTH, DEPTH, words, lambda k, words: self._accumulate(add(b, k0, k), words), bound=DEPTH)
+        words = b.loop(0, 1, 1, words, lambda _, words: self._accumulate(nth, words), bound=1)
         for total, so_far in pairs:
             m.set(so_far, m.add(kind, m.get(kind, so_far), m.get(kind, total)))
         return words
 
-    def _accumulate(self, k0: Index, words: list[Ref]) -> list[Ref]:
+    def _accumulate(self, nth: Index, words: list[Ref]) -> list[Ref]:
         """Lays down the tiles that were fetched, fetches the next, multiplies."""
         b = self.b
         b.barrier()  # the last tiles have been read
         for (side, parts), own in zip(self.sides, (words[: self.cut], words[self.cut :]), strict=True):
             side.laid(own, parts)
         b.barrier()
-        fetched = self._fetched(following(b, k0, DEPTH, self.depth))
+        fetched = self._fetched(following(b, nth, 1, self.tiles))
         self._multiply()
         return fetched
 
-    def _fetched(self, k0: Index) -> list[Ref]:
-        k0 = assume(k0, (self.depth - 1) // DEPTH * DEPTH + 1)
-        found = [side.fetched(k0, parts) for side, parts in self.sides]
+    def _fetched(self, nth: Index) -> list[Ref]:
+        found = [side.fetched(nth, parts) for side, parts in self.sides]
         self.cut = len(found[0])
         return [*found[0], *found[1]]
 
@@ -238,7 +238,8 @@ class _Workgroup:
             b.barrier()
             self._stage(i)
             b.barrier()
-            self._finish(i)
+            with b.when(less(b, b.local, self.staging)):
+                self._store(i)
 
     def _summed(self) -> None:
         """One loop over the depth. Of an operand that may do with one part there are two, and its answer chooses."""
@@ -258,21 +259,33 @@ class _Workgroup:
         for j, variable in enumerate(self.sums[i]):
             m.store(m.get(self.kind, variable), add(b, first, j * t.shape[1] // FLOATS), self.staged)
 
-    def _finish(self, i: int) -> None:
-        """Stores what was staged, and what is elementwise in it."""
-        b, t = self.b, self.tile
+    def _store(self, i: int) -> None:
+        """Stores what was staged, and what is elementwise in it.
 
-        def body(nth: Index, _: list) -> list:
-            each = t.shape[0] * self.staged
-            row, column = self._own(div(b, nth, each))
-            within = mod(b, nth, each)
-            row = add(b, add(b, row, i * t.shape[0]), div(b, within, self.staged))
-            column = add(b, column, mul(b, mod(b, within, self.staged), FLOATS))
-            at = (self.batch, add(b, self.row0, row), add(b, self.column0, column))
-            store_neighbours(self.ctx, self.task, self.p, at, self.m.read(nth), self._unscaled)
+        An invocation has every so many rows. Where there is nothing but the product, it stores some at once; more code
+        would not fit where a GPU keeps its instructions.
+        """
+        b, t = self.b, self.tile
+        apart = b.local_size // self.staged
+        rounds = -(-t.down * t.across * t.shape[0] // apart)
+        together = math.gcd(rounds, TOGETHER) if self.task.roots == self.eqn.outputs else 1
+        word = mod(b, b.local, self.staged)
+
+        def body(first: Index, _: list) -> list:
+            rows = [add(b, div(b, b.local, self.staged), mul(b, add(b, first, k), apart)) for k in range(together)]
+            runs = [(self._at(row, word, i), self.m.read(add(b, mul(b, row, self.staged), word))) for row in rows]
+            store_neighbours(self.ctx, self.task, self.p, runs, self._unscaled)
             return []
 
-        b.loop(b.local, self.staging, b.local_size, [], body, bound=self.staging)
+        b.loop(0, rounds, together, [], body, bound=rounds)
+
+    def _at(self, staged_row: Index, word: Index, i: int) -> At:
+        """Where four numbers lie in the result: a word of a row of those that all subgroups staged."""
+        b, t = self.b, self.tile
+        row, column = self._own(div(b, staged_row, t.shape[0]))
+        row = add(b, add(b, row, i * t.shape[0]), mod(b, staged_row, t.shape[0]))
+        column = add(b, column, mul(b, word, FLOATS))
+        return self.batch, add(b, self.row0, row), add(b, self.column0, column)
 
     def _unscaled(self, row: Index, column: Index, total: Ref) -> Ref:
         """The sum divided by the scales of its row and column."""
