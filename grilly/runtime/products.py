@@ -17,11 +17,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .cooperative import HALVES
 from .floats16 import BOOL, F16, F32
 from .images import Album, Layout
 from .ir import Atom, Aval, Equation, Graph, Literal, Value
 from .kernels.operand import Axes
-from .kernels.spread import DEPTH, Spread, Tile, View, is_coarse, panels, plain, suits, tiles, whole
+from .kernels.spread import DEPTH, Spread, Tile, View, columns, is_coarse, panels, plain, suits, tiles, whole
 from .parts import in_parts
 from .rewrite import Editor, common, live
 from .split import split
@@ -63,14 +64,14 @@ def _on_matrices(
     """The product of operands in half floats: some `known` to be 0 or 1, some views of arguments that `perhaps` are."""
     read = album.read(eqn)
     p, most = read.product, 1 if is_coarse(eqn) else 2
-    sides = []
-    for operand, axes, seen in zip(eqn.inputs, (p.lhs_axes, p.rhs_axes), read.seen, strict=True):
-        wanted = None if operand in known else most
-        split = _split(editor, eqn, operand, axes, wanted) if seen is None else _laid_out(editor, eqn, *seen, wanted)
-        sides.append(split)
-    left, right = sides
+    wanted = [None if operand in known else most for operand in eqn.inputs]
+    told = next((k for k, operand in enumerate(eqn.inputs) if wanted[k] == 2 and operand in perhaps), None)
+    general = wanted == [2, 2] and told is None
+    left, right = (
+        _split(editor, eqn, operand, axes, count, general) if seen is None else _laid_out(editor, eqn, *seen, count)
+        for operand, axes, count, seen in zip(eqn.inputs, (p.lhs_axes, p.rhs_axes), wanted, read.seen, strict=True)
+    )
     parts, views = (len(left.parts), len(right.parts)), (left.view, right.view)
-    told = next((k for k, operand in enumerate(eqn.inputs) if parts[k] > 1 and operand in perhaps), None)
     spread = Spread(
         product=p,
         depth=whole(p.sizes[3]),
@@ -80,7 +81,8 @@ def _on_matrices(
         tile=_tile(target, p.sizes, parts, (left.view.depth_last, right.view.depth_last)),
         told=told,
     )
-    inputs = [*left.parts, *right.parts, *(side.scale for side in sides if side.scale is not None)]
+    inputs: list[Atom] = [*left.parts, *right.parts]
+    inputs += [side.scale for side in (left, right) if side.scale is not None]
     if told is not None:
         inputs.append(_needs_two(editor, eqn, perhaps[eqn.inputs[told]]))
     order = {} if read.order == tuple(sorted(read.order)) else {"order": read.order}
@@ -97,30 +99,43 @@ def _tile(
     return next((tile for tile in choices if tile.count(sizes) * tile.invocations >= BUSY), choices[-1])
 
 
-def _split(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, parts: int | None) -> _Operand:
+def _split(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, parts: int | None, general: bool) -> _Operand:
     """The operand as so many half floats; None where it is one as it is."""
     now = editor.now(operand)
     depth_last = len(now.shape) - 1 in axes[2]
     matrix = _matrix(editor, eqn, now, axes, depth_last)
     scale = None if parts is None else _scale_of_rows(editor, eqn, now, axes)
-    batch, *shape = matrix.shape  # zeros at the end: up to whole panels of the depth, or to words
-    filled = (batch, shape[0], whole(shape[1], DEPTH)) if depth_last else (batch, *map(whole, shape))
-    padding = [(0, new - old, 0) for new, old in zip(filled, matrix.shape, strict=True)]
     if scale is not None:
         kept = (0, 1) if depth_last else (0, 2)
         matrix = _scaled(editor, eqn, matrix, scale, kept if scale.shape else ())
-    matrix = _padded(editor, eqn, matrix, padding)
-    if depth_last:
-        matrix = _in_panels(editor, eqn, matrix)
-    view = panels(matrix.shape) if depth_last else plain(matrix.shape)
+    units = (1, HALVES, DEPTH) if depth_last else (1, DEPTH, HALVES)  # zeros at the end fill them up
+    padding = [(0, whole(n, unit) - n, 0) for n, unit in zip(matrix.shape, units, strict=True)]
+    matrix, view = _in_words(editor, eqn, _padded(editor, eqn, matrix, padding), depth_last, general)
     return _Operand(_halves(editor, eqn, matrix, parts), scale, view)
 
 
-def _in_panels(editor: Editor, eqn: Equation, matrix: Value) -> Value:
-    """The axes (batch, free, depth) as (batch, panel, free, depth): what a tile takes of the depth lies together."""
-    batch, free, depth = matrix.shape
-    cut = editor.make("reshape", [matrix], (batch, free, depth // DEPTH, DEPTH), eqn)
-    return editor.make("transpose", [cut], (batch, depth // DEPTH, free, DEPTH), eqn, permutation=(0, 2, 1, 3))
+def _in_words(editor: Editor, eqn: Equation, matrix: Value, depth_last: bool, general: bool) -> tuple[Value, View]:
+    """The axes (batch, free, depth), or (batch, depth, free), in the order that was measured to be the fastest.
+
+    Words across the depth come faster out of workgroup memory, but for `general` products, of two parts by two.
+    """
+    batch, first, last = matrix.shape
+    if depth_last and general:
+        cut, order, view = (batch, first, last // DEPTH, DEPTH), (0, 2, 1, 3), panels
+    elif depth_last:
+        cut, order, view = (batch, first // HALVES, HALVES, last), (0, 1, 3, 2), columns
+    elif general:
+        cut, order, view = (batch, first, last // HALVES, HALVES), (0, 2, 1, 3), columns
+    else:
+        return matrix, plain(matrix.shape)
+    matrix = _reordered(editor, eqn, editor.make("reshape", [matrix], cut, eqn), order)
+    return matrix, view(matrix.shape)
+
+
+def _reordered(editor: Editor, eqn: Equation, array: Atom, order: Sequence[int]) -> Value:
+    """Its axes in another order."""
+    shape = [array.shape[axis] for axis in order]
+    return editor.make("transpose", [array], shape, eqn, permutation=tuple(order))
 
 
 def _laid_out(editor: Editor, eqn: Equation, layout: Layout, view: View, parts: int | None) -> _Operand:
@@ -129,8 +144,7 @@ def _laid_out(editor: Editor, eqn: Equation, layout: Layout, view: View, parts: 
     array: Atom = images
     if parts is None:  # on its way, a byte holds what is 0 or 1
         array = editor.made("convert_element_type", [images], Aval(images.shape, BOOL), eqn, new_dtype=BOOL)
-    turned = editor.make("transpose", [array], [images.shape[axis] for axis in order], eqn, permutation=order)
-    array = _padded(editor, eqn, turned, layout.padding)
+    array = _padded(editor, eqn, _reordered(editor, eqn, array, order), layout.padding)
     if parts is not None:
         scale = _scale(editor, eqn, _behind(editor, images) or images)
         array = _scaled(editor, eqn, array, scale, ())
@@ -142,8 +156,7 @@ def _matrix(editor: Editor, eqn: Equation, atom: Atom, axes: Axes, depth_last: b
     groups = axes if depth_last else (axes[0], axes[2], axes[1])
     order = [axis for group in groups for axis in group]
     if order != sorted(order):
-        shape = [atom.shape[axis] for axis in order]
-        atom = editor.make("transpose", [atom], shape, eqn, permutation=tuple(order))
+        atom = _reordered(editor, eqn, atom, order)
     sizes = iter(atom.shape)
     return editor.make("reshape", [atom], [math.prod(next(sizes) for _ in group) for group in groups], eqn)
 
@@ -186,8 +199,7 @@ def _scale_of_rows(editor: Editor, eqn: Equation, operand: Atom, axes: Axes) -> 
     found = _largest(editor, eqn, operand, folded)
     kept = [*axes[0], *axes[1]]
     if kept != left:
-        order = tuple(left.index(axis) for axis in kept)
-        found = editor.make("transpose", [found], [found.shape[k] for k in order], eqn, permutation=order)
+        found = _reordered(editor, eqn, found, [left.index(axis) for axis in kept])
     sizes = [math.prod(operand.shape[axis] for axis in group) for group in axes[:2]]
     return editor.make("half_scale", [editor.make("reshape", [found], sizes, eqn)], sizes, eqn)
 

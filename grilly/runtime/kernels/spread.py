@@ -70,7 +70,7 @@ class View:
         free: What a row, or column, moves over.
         depth: What the depth moves over.
         start: The first word.
-        depth_last: Whether words run along the depth, else along the free axes. There the last stride is 1.
+        depth_last: Whether words run along the depth, else along the free axes.
     """
 
     batch: Strides
@@ -78,6 +78,11 @@ class View:
     depth: Strides
     start: int
     depth_last: bool
+
+    @property
+    def in_columns(self) -> bool:
+        """Whether words, though they run along the free axes, follow each other along the depth."""
+        return not self.depth_last and self.depth[-1][1] == 1
 
     @property
     def extents(self) -> tuple[int, int]:
@@ -99,6 +104,12 @@ def panels(shape: Sequence[int]) -> View:
     words = depth // HALVES
     along = ((count, free * words), (words, 1))
     return View(((batch, count * free * words),), ((free, words),), along, 0, depth_last=True)
+
+
+def columns(shape: Sequence[int]) -> View:
+    """Parts with the axes (batch, words of the free axis, depth, one word): along the depth words lie side by side."""
+    batch, words, depth, _ = shape
+    return View(((batch, words * depth),), ((words, depth),), ((depth, 1),), 0, depth_last=False)
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,10 @@ class _Factor:
             nth = add(b, b.local, n * b.local_size)
             exists = less(b, nth, count)
             nth = assume(nth, count)
-            found.append((self._apart(div(b, nth, self.minor)), mod(b, nth, self.minor), exists))
+            if self.view.in_columns:
+                found.append((mod(b, nth, self.major), div(b, nth, self.major), exists))
+            else:
+                found.append((self._apart(div(b, nth, self.minor)), mod(b, nth, self.minor), exists))
         return found
 
     def _apart(self, major: Index) -> Index:
