@@ -67,7 +67,7 @@ def _in_parts(editor: Editor, eqn: Equation, nth: int, parts: int) -> Atom:
         depth[side] = tuple(map(moved, depth[side]))
         batch[side] = (axis, *map(moved, batch[side]))
     order = {"order": (0, *(axis + 1 for axis in eqn.params["order"]))} if "order" in eqn.params else {}
-    params = {**eqn.params, "dimension_numbers": (tuple(depth), tuple(batch)), **order}
+    params = {**eqn.params, "dimension_numbers": (tuple(depth), tuple(batch)), **order, "parts": parts}
     aval = eqn.outputs[0].aval
     each = editor.made("dot_general", inputs, replace(aval, shape=(parts, *aval.shape)), eqn, **params)
     if parts > FEW:

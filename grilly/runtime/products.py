@@ -25,6 +25,7 @@ from .kernels.operand import Axes
 from .kernels.spread import DEPTH, Spread, Tile, View, columns, is_coarse, panels, plain, suits, tiles, whole
 from .parts import in_parts
 from .rewrite import Editor, common, live
+from .scans import sizes_over_time
 from .split import split
 from .target import Target
 from .zero_one import may_be_spikes, shows, zero_one
@@ -46,7 +47,7 @@ def products(graph: Graph, target: Target) -> Graph:
             editor.renamed[eqn.outputs[0]] = _on_matrices(editor, eqn, target, album, known, perhaps)
         else:
             editor.keep(eqn)
-    return live(common(editor.done()))
+    return live(sizes_over_time(common(editor.done())))
 
 
 @dataclass(frozen=True)
@@ -194,14 +195,39 @@ def _scale_of_rows(editor: Editor, eqn: Equation, operand: Atom, axes: Axes) -> 
     """Powers of two for what is the largest in each row; of what shows an element many times, one for all."""
     if (base := _behind(editor, operand)) is not None:
         return _scale(editor, eqn, base)
+    sizes = [math.prod(operand.shape[axis] for axis in group) for group in axes[:2]]
+    if (steps := _steps(editor, eqn, operand, axes)) is not None:
+        found = editor.make("abs", [steps], steps.shape, eqn)
+        found = editor.make("reduce_max", [found], steps.shape[1:], eqn, axes=(0,))
+        found = _folded(editor, eqn, "reduce_max", found, range(len(found.shape) - len(axes[1])))
+        row = editor.make("half_scale", [editor.make("reshape", [found], sizes[1:], eqn)], sizes[1:], eqn)
+        return editor.make("broadcast_in_dim", [row], sizes, eqn, shape=tuple(sizes), broadcast_dimensions=(1,))
     folded = sorted(axes[2])
     left = [axis for axis in range(len(operand.shape)) if axis not in folded]
     found = _largest(editor, eqn, operand, folded)
     kept = [*axes[0], *axes[1]]
     if kept != left:
         found = _reordered(editor, eqn, found, [left.index(axis) for axis in kept])
-    sizes = [math.prod(operand.shape[axis] for axis in group) for group in axes[:2]]
     return editor.make("half_scale", [editor.make("reshape", [found], sizes, eqn)], sizes, eqn)
+
+
+def _steps(editor: Editor, eqn: Equation, operand: Atom, axes: Axes) -> Value | None:
+    """What a scan puts out at each step, if the operand shows it with no more than its last axes free.
+
+    The scan finds the largest over time by the way. Products that are the parts of one may share a scale.
+    """
+    count = len(axes[1])
+    last = tuple(range(len(operand.shape)))[-count:]
+    if (axes[0] and "parts" not in eqn.params) or tuple(axes[1]) != last:
+        return None
+    producers = {value: made for made in editor.equations for value in made.outputs}
+    free, base = operand.shape[-count:], operand
+    while isinstance(base, Value) and base in producers and producers[base].primitive == "reshape":
+        base = producers[base].inputs[0]
+    made = producers.get(base) if isinstance(base, Value) else None
+    if made is None or made.primitive != "scan" or base not in made.outputs[made.params["scan"].carries :]:
+        return None
+    return base if len(base.shape) > count and base.shape[-count:] == free else None  # type: ignore[return-value]
 
 
 def _scale(editor: Editor, eqn: Equation, array: Atom) -> Value:

@@ -1,5 +1,6 @@
-"""Passes over scans: sums over time become carries; sums and products that only add up wait for the last step."""
+"""Passes over scans: folds over time become carries; sums and products that only add up wait for the last step."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,20 +11,39 @@ from .rewrite import Editor
 
 def sums_over_time(graph: Graph) -> Graph:
     """A sum over T of what a scan puts out becomes one more carry: it is summed in a register, and never stored."""
-    summed: dict[Value, list[Equation]] = {}
-    for eqn in graph.equations:
-        axes = tuple(map(int, eqn.params.get("axes", ())))
-        if eqn.primitive == "reduce_sum" and axes == (0,) and eqn.inputs[0].dtype.kind == "f":
-            producer = graph.producer.get(eqn.inputs[0])  # type: ignore[arg-type]
-            if producer is not None and eqn.inputs[0] in _stacked(producer):
-                summed.setdefault(eqn.inputs[0], []).append(eqn)  # type: ignore[arg-type]
+    sums = {eqn: eqn.inputs[0] for eqn in graph.equations if _is_over_time(eqn, "reduce_sum")}
+    return _carried(graph, sums, lambda edit, part: edit.add_fold("add", part))
+
+
+def sizes_over_time(graph: Graph) -> Graph:
+    """The largest size over T of what a scan puts out becomes one more carry."""
+    sizes = {eqn.outputs[0]: eqn.inputs[0] for eqn in graph.equations if eqn.primitive == "abs"}
+    found = {eqn: sizes.get(eqn.inputs[0]) for eqn in graph.equations if _is_over_time(eqn, "reduce_max")}  # type: ignore[arg-type]
+    return _carried(graph, found, lambda edit, part: edit.add_fold("max", edit.add_size(part)))
+
+
+def _is_over_time(eqn: Equation, primitive: str) -> bool:
+    axes = tuple(map(int, eqn.params.get("axes", ())))
+    return eqn.primitive == primitive and axes == (0,) and eqn.inputs[0].dtype.kind == "f"
+
+
+def _carried(graph: Graph, folds: Mapping[Equation, Atom | None], add: "Callable[[_ScanEditor, Atom], Value]") -> Graph:
+    """Folds of what scans put out, as carries that `add` makes."""
+    folded: dict[Atom, list[Equation]] = {}
+    for eqn, y in folds.items():
+        producer = graph.producer.get(y)  # type: ignore[arg-type]
+        if y is not None and producer is not None and y in _stacked(producer):
+            folded.setdefault(y, []).append(eqn)
+    gone = {eqn for eqns in folded.values() for eqn in eqns}
     editor = Editor(graph)
-    gone = {id(eqn) for eqns in summed.values() for eqn in eqns}
     for eqn in graph.equations:
-        mine = [y for y in eqn.outputs if y in summed]
-        if mine:
-            eqn = _with_sums(editor, eqn, mine, summed)
-        if id(eqn) not in gone:
+        if any(y in folded for y in eqn.outputs):
+            edit = _ScanEditor(editor, eqn)
+            for y in [y for y in eqn.outputs if y in folded]:
+                total = add(edit, edit.outputs[edit.results.index(y)])
+                editor.renamed.update((fold.outputs[0], total) for fold in folded[y])
+            eqn = edit.done()
+        if eqn not in gone:
             editor.keep(eqn)
     return editor.done()
 
@@ -31,14 +51,6 @@ def sums_over_time(graph: Graph) -> Graph:
 def _stacked(eqn: Equation) -> tuple[Value, ...]:
     """What a scan puts out at each step."""
     return eqn.outputs[eqn.params["scan"].carries :] if eqn.primitive == "scan" else ()
-
-
-def _with_sums(editor: Editor, eqn: Equation, ys: list[Value], summed: dict[Value, list[Equation]]) -> Equation:
-    edit = _ScanEditor(editor, eqn)
-    for y in ys:
-        total = edit.add_sum(edit.outputs[edit.results.index(y)])
-        editor.renamed.update((e.outputs[0], total) for e in summed[y])
-    return edit.done()
 
 
 class _ScanEditor:
@@ -52,13 +64,19 @@ class _ScanEditor:
         self.operands, self.results = list(eqn.inputs), list(eqn.outputs)
         self.carries = self.scan.carries
 
-    def add_sum(self, part: Atom) -> Value:
-        """One more carry, which adds up `part`; gives its last value."""
+    def add_size(self, part: Atom) -> Value:
+        """How large `part` is."""
+        size = Value(part.aval)
+        self.equations.append(Equation("abs", (part,), (size,), {}, self.eqn.source))
+        return size
+
+    def add_fold(self, primitive: str, part: Atom) -> Value:
+        """One more carry, from 0 on, which folds `part` in; gives its last value."""
         before, after, total = Value(part.aval), Value(part.aval), Value(part.aval)
         zero = Literal(np.zeros((), part.dtype))
         shape = part.shape
         start = self.editor.make("broadcast_in_dim", [zero], shape, self.eqn, shape=shape, broadcast_dimensions=())
-        self.equations.append(Equation("add", (before, part), (after,), {}, self.eqn.source))
+        self.equations.append(Equation(primitive, (before, part), (after,), {}, self.eqn.source))
         self.inputs.insert(self.scan.consts + self.carries, before)
         self.operands.insert(self.scan.consts + self.carries, start)
         self.outputs.insert(self.carries, after)
@@ -168,8 +186,9 @@ def _adding_elements(editor: Editor, eqn: Equation, postponed: list[_Postponed])
     for p in postponed:
         edit.outputs[p.carry] = p.before
         for _, eqn_of_sum in p.sums:
-            add = edit.add_output if eqn_of_sum.primitive == "dot_general" else edit.add_sum
-            p.parts.append([add(operand) for operand in eqn_of_sum.inputs])
+            product = eqn_of_sum.primitive == "dot_general"
+            operands = eqn_of_sum.inputs
+            p.parts.append([edit.add_output(x) if product else edit.add_fold("add", x) for x in operands])
     return edit.done()
 
 

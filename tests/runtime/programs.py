@@ -84,6 +84,12 @@ def recurrent_sum(x, v):
     return s.mean(0), v
 
 
+def recurrent_sizes(x, v):
+    """A scan whose per-step output is only asked how large it becomes."""
+    v, y = lax.scan(lambda v, x: (v / 2 + x, v - x), v, x)
+    return jnp.abs(y).max(0), v
+
+
 def mlp(x, w0, w1):
     hidden = lax.dot_general(x, w0, (((2,), (1,)), ((), ())))
     _, spikes = scanned(hidden, jnp.zeros(hidden.shape[1:]))
@@ -276,6 +282,7 @@ PROGRAMS = {
     "scan_both_ways": Program(backward, ((9, 50), (50,), (9, 50), (50,)), 2),
     "scan_both_ways_wide": Program(backward, ((5, 1 << 17), (1 << 17,), (5, 1 << 17), (1 << 17,)), 2),
     "scan_summed": Program(recurrent_sum, ((9, 50), (50,))),
+    "scan_sizes": Program(recurrent_sizes, ((9, 50), (50,))),
     "cumulative": Program(lambda x: lax.scan(lambda c, x: (c + x, c + x), jnp.zeros(3), x, reverse=True), ((9, 3),)),
     "net": Program(mlp, ((5, 4, 9), (8, 9), (3, 8)), 4, 1e-5, elsewhere=3),
     "net_gradient": Program(lambda x, a, b: jax.grad(mlp, (1, 2))(x, a, b), ((5, 4, 9), (8, 9), (3, 8)), 8, 1e-5),

@@ -234,6 +234,18 @@ def test_an_operand_is_two_half_floats_and_spikes_are_one():
     assert parts_of(lif, (8, 16, 128), (64, 128)) == [(1, 2)]
 
 
+def test_a_scan_finds_the_scales_of_what_it_puts_out():
+    """What it puts out is read once, to be split; the scales of the other operand take a reduction of it all."""
+
+    def function(x, w):
+        y = lax.scan(lambda v, x: (v / 2 + x, v - x), jnp.zeros((16, 64)), x)[1]
+        return lax.dot_general(y, w, (((0, 1), (0, 1)), ((), ())))
+
+    found = compiled(function, (32, 16, 64), (32, 16, 96), target=TENSOR_GPU)
+    split = ["reduction[4,96]", "reduction[64]+map[4,12,128,8]", "map[4,8,128,8]"]
+    assert labels(found) == ["scan[16,64]", *split, "tensor[4,64,96]", "map[64,96]"]
+
+
 def test_the_larger_of_two_arguments_may_turn_out_to_be_spikes():
     told = lambda *args: [spread.told for spread in spreads_of(*args)]  # noqa: E731
     net = lambda x, w, v: (jnp.tanh(x @ w) @ v).sum()  # noqa: E731
