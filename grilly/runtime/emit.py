@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import ShaderError
-from .builder import Builder, Index
-from .indexing import add, assume, less, mul, sub
+from .builder import Builder, Index, Ref
+from .indexing import add, assume, less, mul, scalar_place, sub
 from .ir import Aval, Graph, Value
 from .kernels import map as maps
 from .kernels import matmul, reduction, scan, sort, tensor
 from .kernels.operand import PRODUCTS
 from .kernels.task import SCANNING, WORKGROUP, Context, Task
+from .needed import asked
 from .partition import Kernel, reads
 from .plan import Binding, Shader
 from .target import Target
@@ -50,7 +51,7 @@ def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Targe
     for section, count in zip(kernel.sections, counts, strict=True):
         here = sub(b, group, start) if len(counts) > 1 else group
         with b.when(_within(b, here, count, len(counts) > 1 or grid[1] > 1)):
-            _section(ctx, section, assume(here, count))
+            _section(ctx, section, assume(here, count), known)
         start += count
     name = "+".join(task.label for task in kernel.tasks)
     bindings = _bindings(name, avals, stores, target) if target.bindings else ()
@@ -89,14 +90,23 @@ def _passed_on(section: tuple[Task, ...], read: Mapping[Task, Mapping[Value, boo
     return {v for task in section for v in read[task] if v in written}
 
 
-def _section(ctx: Context, section: tuple[Task, ...], group: Index) -> None:
+def _section(ctx: Context, section: tuple[Task, ...], group: Index, stored: Mapping[Value, None]) -> None:
     if len(section) == 1:
-        EMIT[section[0].kind](ctx, section[0], group)
+        (task,) = section
+        with ctx.b.when(_is_needed(ctx, task, stored)):
+            EMIT[task.kind](ctx, task, group)
         return
     for k, task in enumerate(section):
         if k:
             ctx.b.barrier()
         STAGE[task.kind](ctx, task)
+
+
+def _is_needed(ctx: Context, task: Task, stored: Mapping[Value, None]) -> Ref | bool:
+    """Whether somebody will look at a map's or a reduction's results."""
+    flags = asked(ctx.graph, stored, task.roots) if task.kind in STAGE else {None}
+    flag = flags.pop() if len(flags) == 1 else None
+    return True if flag is None else ctx.pull(task).at(flag, scalar_place(ctx.b))
 
 
 def _grid(groups: int, target: Target) -> tuple[int, int, int]:

@@ -16,6 +16,7 @@ from .kernels.operand import PRODUCTS
 from .kernels.pull import JOINT, REPEATING, RULES
 from .kernels.small import is_small
 from .kernels.task import Task
+from .needed import asked
 from .target import Target
 from .trace import unsupported
 
@@ -230,7 +231,8 @@ class _Assignment:
                 return draft
         for draft in self.drafts:
             alike = draft.level == level + 1 and not draft.task.anchors
-            if alike and math.prod(draft.task.domain) == value.size:
+            alike = alike and math.prod(draft.task.domain) == value.size
+            if alike and len(asked(self.graph, self.stored, [*draft.task.roots, value])) == 1:
                 draft.task = replace(draft.task, roots=(*draft.task.roots, value))
                 return draft
         return self._draft(Task("map", (), (value,), value.shape), level + 1)

@@ -4,7 +4,7 @@ Each operand is multiplied, row by row (column by column on the right), by a pow
 near 2 ** 14, and split into two half floats, `x = p0 + p1`. The products of the parts are exact and their sums are
 float32; p1 q1, which is left out, is below float32's own rounding. What is known to be 0 or 1 is one part by itself.
 `precision` may ask for one part of everything: 11 bits, as TF32 has. What may turn out to be spikes when the product
-runs is two parts, and tells whether its second one is zero everywhere: then the product leaves it out.
+runs tells whether it needs two parts: where it does not, it is neither scaled nor is a second part ever computed.
 
 References:
     H. Ootomo, R. Yokota, "Recovering single precision accuracy from Tensor Cores while surpassing the FP32 theoretical
@@ -66,12 +66,18 @@ def _on_matrices(
     read = album.read(eqn)
     p, most = read.product, 1 if is_coarse(eqn) else 2
     wanted = [None if operand in known else most for operand in eqn.inputs]
-    told = next((k for k, operand in enumerate(eqn.inputs) if wanted[k] == 2 and operand in perhaps), None)
+    told = next((k for k in range(2) if wanted[k] == 2 and not read.seen[k] and eqn.inputs[k] in perhaps), None)
+    needed = None if told is None else _needs_two(editor, eqn, perhaps[eqn.inputs[told]])
     general = wanted == [2, 2] and told is None
-    left, right = (
-        _split(editor, eqn, operand, axes, count, general) if seen is None else _laid_out(editor, eqn, *seen, count)
-        for operand, axes, count, seen in zip(eqn.inputs, (p.lhs_axes, p.rhs_axes), wanted, read.seen, strict=True)
-    )
+
+    sides = []
+    operands = zip(eqn.inputs, (p.lhs_axes, p.rhs_axes), wanted, read.seen, strict=True)
+    for side, (operand, axes, count, seen) in enumerate(operands):
+        if seen:
+            sides.append(_laid_out(editor, eqn, *seen, count))
+        else:
+            sides.append(_split(editor, eqn, operand, axes, count, general, needed if side == told else None))
+    left, right = sides
     parts, views = (len(left.parts), len(right.parts)), (left.view, right.view)
     spread = Spread(
         product=p,
@@ -83,9 +89,8 @@ def _on_matrices(
         told=told,
     )
     inputs: list[Atom] = [*left.parts, *right.parts]
-    inputs += [side.scale for side in (left, right) if side.scale is not None]
-    if told is not None:
-        inputs.append(_needs_two(editor, eqn, perhaps[eqn.inputs[told]]))
+    inputs += [side.scale for side in sides if side.scale is not None]
+    inputs += [] if needed is None else [needed]
     order = {} if read.order == tuple(sorted(read.order)) else {"order": read.order}
     return editor.made("matrix_product", inputs, eqn.outputs[0].aval, eqn, spread=spread, **order)
 
@@ -100,19 +105,34 @@ def _tile(
     return next((tile for tile in choices if tile.count(sizes) * tile.invocations >= BUSY), choices[-1])
 
 
-def _split(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, parts: int | None, general: bool) -> _Operand:
-    """The operand as so many half floats; None where it is one as it is."""
+def _split(
+    editor: Editor, eqn: Equation, operand: Atom, axes: Axes, parts: int | None, general: bool, needed: Atom | None
+) -> _Operand:
+    """The operand as so many half floats; None where it is one as it is.
+
+    If it may turn out to do with one, the scale and a second part are found only where they are `needed`. (That is
+    known row by row: by the way, so are the scales of rows.)
+    """
     now = editor.now(operand)
     depth_last = len(now.shape) - 1 in axes[2]
-    matrix = _matrix(editor, eqn, now, axes, depth_last)
-    scale = None if parts is None else _scale_of_rows(editor, eqn, now, axes)
-    if scale is not None:
-        kept = (0, 1) if depth_last else (0, 2)
-        matrix = _scaled(editor, eqn, matrix, scale, kept if scale.shape else ())
-    units = (1, HALVES, DEPTH) if depth_last else (1, DEPTH, HALVES)  # zeros at the end fill them up
-    padding = [(0, whole(n, unit) - n, 0) for n, unit in zip(matrix.shape, units, strict=True)]
-    matrix, view = _in_words(editor, eqn, _padded(editor, eqn, matrix, padding), depth_last, general)
-    return _Operand(_halves(editor, eqn, matrix, parts), scale, view)
+
+    def halves(array: Atom, scale: Value | None, count: int | None) -> tuple[list[Value], View]:
+        matrix = _matrix(editor, eqn, array, axes, depth_last)
+        if scale is not None:
+            kept = (0, 1) if depth_last else (0, 2)
+            matrix = _scaled(editor, eqn, matrix, scale, kept if scale.shape else ())
+        matrix, view = _in_words(editor, eqn, matrix, depth_last, general)
+        return _halves(editor, eqn, matrix, count), view
+
+    if needed is None:
+        scale = None if parts is None else _scale_of_rows(editor, eqn, now, axes)
+        found, view = halves(now, scale, parts)
+        return _Operand(found, scale, view)
+    seen = editor.made("if_needed", [now, needed], now.aval, eqn)
+    scale = _scale_of_rows(editor, eqn, now if depth_last else seen, axes)
+    one = Literal(np.ones((), F32))
+    (first,), view = halves(now, editor.made("select_n", [needed, one, scale], scale.aval, eqn), 1)
+    return _Operand([first, *halves(seen, scale, parts)[0][1:]], scale, view)
 
 
 def _in_words(editor: Editor, eqn: Equation, matrix: Value, depth_last: bool, general: bool) -> tuple[Value, View]:
@@ -120,6 +140,9 @@ def _in_words(editor: Editor, eqn: Equation, matrix: Value, depth_last: bool, ge
 
     Words across the depth come faster out of workgroup memory, but for `general` products, of two parts by two.
     """
+    units = (1, HALVES, DEPTH) if depth_last else (1, DEPTH, HALVES)  # zeros at the end fill them up
+    padding = [(0, whole(n, unit) - n, 0) for n, unit in zip(matrix.shape, units, strict=True)]
+    matrix = _padded(editor, eqn, matrix, padding)
     batch, first, last = matrix.shape
     if depth_last and general:
         cut, order, view = (batch, first, last // DEPTH, DEPTH), (0, 2, 1, 3), panels

@@ -115,6 +115,7 @@ def _unary(instruction: Ext) -> Rule:
 rules["half_scale"] = lambda b, eqn, args: floats16.scale(b, args[0])
 rules["needs_two"] = lambda b, eqn, args: floats16.needs_two(b, args[0])
 rules["multiply_add"] = lambda b, eqn, args: b.ext(Ext.Fma, F32, *map(b.unseen, args))
+rules["if_needed"] = lambda b, eqn, args: args[0]  # anything, where the second operand says that nobody will look
 rules["floor"] = _unary(Ext.Floor)
 rules["ceil"] = _unary(Ext.Ceil)
 

@@ -117,7 +117,7 @@ class Spread:
     """A product on cooperative matrices: what the equation's inputs are, and how it is computed.
 
     Its inputs are the parts of the left operand, those of the right one, the scale of each that has one, and whether
-    the operand `told` needs its second part.
+    the operand `told` needs its scale and its second part.
 
     Args:
         product: The shapes.

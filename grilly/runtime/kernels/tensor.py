@@ -4,6 +4,7 @@ A workgroup computes one tile of the result: for each tile of depth it multiplie
 parts' tiles pass through workgroup memory, and are fetched into registers while the ones before are multiplied.
 """
 
+import copy
 import itertools
 import math
 
@@ -57,6 +58,12 @@ class _Factor:
         self.kind = m.factor(*((rows, depth), (depth, columns))[use], use)
         self.step = (rows, columns)[use]
 
+    def alone(self) -> "_Factor":
+        """The same with its first part alone."""
+        one = copy.copy(self)
+        one.pointers = self.pointers[:1]
+        return one
+
     def _places(self) -> list[tuple[Index, Index, Ref | bool]]:
         """This invocation's share of a tile's words: the row, the word in it, and whether there is one."""
         b, count, found = self.b, self.major * self.minor, []
@@ -79,8 +86,8 @@ class _Factor:
         row = add(b, mul(b, mod(b, nth, together), self.minor), div(b, nth, together))
         return assume(add(b, mul(b, block, BANKS), row), self.major)
 
-    def fetched(self, nth: Index, parts: int) -> list[Ref]:
-        """This invocation's words of tile number `nth` of the depth, of so many parts; zeros beyond the edges."""
+    def fetched(self, nth: Index) -> list[Ref]:
+        """This invocation's words of tile number `nth` of the depth; zeros beyond the edges."""
         b, found = self.b, []
         zero = b.const(np.uint32(0))
         for major, minor, exists in self._places():
@@ -95,17 +102,17 @@ class _Factor:
             free, k = (free, div(b, k, HALVES)) if self.depth_last else (div(b, free, HALVES), k)
             within = add(b, _along(b, self.view.free, free), _along(b, self.view.depth, k))
             index = add(b, self.batch, within)
-            for pointer in self.pointers[:parts]:
+            for pointer in self.pointers:
                 found += [b.select(inside, part, zero) for part in self.m.fetch(pointer, index)]
         return found
 
-    def laid(self, words: list[Ref], parts: int) -> None:
+    def laid(self, words: list[Ref]) -> None:
         """Stores what was fetched."""
         b, left = self.b, iter(words)
         for major, minor, exists in self._places():
             index = add(b, add(b, mul(b, major, self.stride), minor), self.first)
             with b.when(exists):
-                for part in range(parts):
+                for part in range(len(self.pointers)):
                     self.m.write(add(b, index, part * self.plane), list(itertools.islice(left, 4)))
 
     def matrix(self, part: int, first: Index, nth: int, k: int) -> int:
@@ -127,12 +134,12 @@ def _along(b: Builder, strides: Strides, index: Index) -> Index:
 
 
 class _Depth:
-    """The loop over the depth, with so many parts of each operand: what it adds to the workgroup's sums."""
+    """The loop over the depth, with these factors: what it adds to the workgroup's sums."""
 
-    def __init__(self, work: "_Workgroup", parts: tuple[int, int]) -> None:
-        self.work, self.b, self.m, self.parts = work, work.b, work.m, parts
+    def __init__(self, work: "_Workgroup", left: _Factor, right: _Factor) -> None:
+        self.work, self.b, self.m = work, work.b, work.m
         self.tiles = -(-work.spread.depth // DEPTH)
-        self.sides = tuple(zip((work.left, work.right), parts, strict=True))
+        self.left, self.right = left, right
 
     def run(self) -> None:
         body = self._anew if self.work.exact else self._accumulate
@@ -159,30 +166,30 @@ class _Depth:
         """Lays down the tiles that were fetched, fetches the next, multiplies."""
         b = self.b
         b.barrier()  # the last tiles have been read
-        for (side, parts), own in zip(self.sides, (words[: self.cut], words[self.cut :]), strict=True):
-            side.laid(own, parts)
+        self.left.laid(words[: self.cut])
+        self.right.laid(words[self.cut :])
         b.barrier()
         fetched = self._fetched(following(b, nth, 1, self.tiles))
         self._multiply()
         return fetched
 
     def _fetched(self, nth: Index) -> list[Ref]:
-        found = [side.fetched(nth, parts) for side, parts in self.sides]
-        self.cut = len(found[0])
-        return [*found[0], *found[1]]
+        left = self.left.fetched(nth)
+        self.cut = len(left)
+        return [*left, *self.right.fetched(nth)]
 
     def _multiply(self) -> None:
         """Multiplies what lies in workgroup memory, column by column of this subgroup's matrices."""
-        m, work, (left, right) = self.m, self.work, self.parts
-        t, kind = work.tile, work.kind
+        m, work, t, kind = self.m, self.work, self.work.tile, self.work.kind
+        left, right = len(self.left.pointers), len(self.right.pointers)
         steps = range(0, DEPTH, t.shape[2])
         # The small products first; that of two small parts is below float32's own rounding.
         passes = [(p, q) for p in range(left) for q in range(right) if p + q < 2][::-1]
         rows = {
-            (p, k): [work.left.matrix(p, work.row, i, k) for i in range(t.high)] for p in range(left) for k in steps
+            (p, k): [self.left.matrix(p, work.row, i, k) for i in range(t.high)] for p in range(left) for k in steps
         }
         for j, variables in enumerate(zip(*work.totals, strict=True)):
-            columns = {(q, k): work.right.matrix(q, work.column, j, k) for q in range(right) for k in steps}
+            columns = {(q, k): self.right.matrix(q, work.column, j, k) for q in range(right) for k in steps}
             totals = [m.get(kind, variable) for variable in variables]
             for (p, q), k, i in itertools.product(passes, steps, range(t.high)):
                 totals[i] = m.multiply_add(kind, rows[p, k][i], columns[q, k], totals[i])
@@ -206,6 +213,8 @@ class _Workgroup:
         pointers = [ctx.pointers[value] for value in self.eqn.inputs[: left + right]]  # type: ignore[index]
         self.left = _Factor(m, self.spread, A, pointers[:left], self.batch, self.row0, 0)
         self.right = _Factor(m, self.spread, B, pointers[left:], self.batch, self.column0, left * self.left.plane)
+        if self.spread.told is not None:
+            self.needed = ctx.pull(task).at(self.eqn.inputs[-1], scalar_place(ctx.b))
         self.kind, self.exact = m.sum(t.shape[0], t.shape[1]), max(left, right) > 1
         self.sums = self._variables()
         self.totals = self._variables() if self.exact else self.sums
@@ -246,14 +255,14 @@ class _Workgroup:
 
     def _summed(self) -> None:
         """One loop over the depth. Of an operand that may do with one part there are two, and its answer chooses."""
-        b, parts, told = self.b, self.spread.parts, self.spread.told
+        b, told, sides = self.b, self.spread.told, [self.left, self.right]
         if told is None:
-            return _Depth(self, parts).run()
-        needed = self.ctx.pull(self.task).at(self.eqn.inputs[-1], scalar_place(b))
-        with b.when(needed):
-            _Depth(self, parts).run()
-        with b.when(b.op(Op.LogicalNot, BOOL, needed)):
-            _Depth(self, (1, parts[1]) if told == A else (parts[0], 1)).run()
+            return _Depth(self, *sides).run()
+        with b.when(self.needed):
+            _Depth(self, *sides).run()
+        sides[told] = sides[told].alone()
+        with b.when(b.op(Op.LogicalNot, BOOL, self.needed)):
+            _Depth(self, *sides).run()
 
     def _stage(self, i: int) -> None:
         """Puts one row of each subgroup's matrices into workgroup memory."""
@@ -294,11 +303,12 @@ class _Workgroup:
         """The sum divided by the scales of its row and column."""
         b, scales = self.b, iter(self.eqn.inputs[sum(self.spread.parts) :])
         sizes = self.p.sizes[1:3]
-        inverses = [
-            self._inverse(next(scales), at, size)
-            for at, size, scaled in zip((row, column), sizes, self.spread.scaled, strict=True)
-            if scaled
-        ]
+        inverses = []
+        for side, (at, size, scaled) in enumerate(zip((row, column), sizes, self.spread.scaled, strict=True)):
+            if scaled:
+                inverse = self._inverse(next(scales), at, size)
+                one = b.const(np.float32(1))
+                inverses.append(b.select(self.needed, inverse, one) if side == self.spread.told else inverse)
         if len(inverses) == 2:  # the smaller first, lest the product overflow on its way
             one, other = inverses
             ordered = b.op(Op.FOrdLessThan, BOOL, one, other)

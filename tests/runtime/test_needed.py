@@ -1,0 +1,55 @@
+"""What is needed only if a value says so is not computed otherwise."""
+
+import jax
+import numpy as np
+import pytest
+from jax import numpy as jnp
+
+from grilly.runtime.executable import Executable
+from grilly.runtime.ir import Aval, Equation, Graph, Value
+from grilly.runtime.kernels import spread
+from grilly.runtime.lower import lower, lowered
+from grilly.runtime.needed import asked
+from grilly.runtime.target import Target
+
+F32, BOOL = np.dtype(np.float32), np.dtype(np.bool_)
+GPU = Target(subgroup_size=32, shared_bytes=49152, software=False, matrix=(16, 16, 16))
+
+
+def result_over(primitive, shape, result, **params):
+    """A kernel whose result may take over its argument's memory: where it does not run, the argument stays."""
+    x, flag = Value(Aval(shape, F32)), Value(Aval((), BOOL))
+    seen, y = Value(x.aval), Value(Aval(result, F32))
+    equations = (Equation("if_needed", (x, flag), (seen,), {}), Equation(primitive, (seen,), (y,), params))
+    return Graph((x, flag), equations, (y,), {})
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_a_kernel_runs_only_if_its_value_is_needed(needed, device):
+    x = np.random.default_rng(0).standard_normal((50, 70)).astype(F32)
+    plan = lowered(result_over("neg", x.shape, x.shape), frozenset({0}), device.target).plan
+    (buffer,) = Executable(device, plan)([x, np.bool_(needed)])
+    np.testing.assert_array_equal(device.get(buffer, plan.results[0]), -x if needed else x)
+
+
+def test_a_reduction_that_is_needed(device):
+    x = np.random.default_rng(0).standard_normal((50, 70)).astype(F32)
+    plan = lowered(result_over("reduce_max", x.shape, (50,), axes=(1,)), frozenset(), device.target).plan
+    (buffer,) = Executable(device, plan)([x, np.bool_(True)])
+    np.testing.assert_array_equal(device.get(buffer, plan.results[0]), x.max(1))
+
+
+def test_an_argument_that_turns_out_to_be_spikes_has_no_second_parts(monkeypatch):
+    """Nor is it looked at again for the scales of its columns."""
+    monkeypatch.setattr(spread, "LARGE", 1)
+
+    def both_ways(x, w, g):
+        y, vjp = jax.vjp(lambda w: jnp.tanh(x @ w), w)
+        return [y, *vjp(g)]
+
+    avals = [Aval(shape, F32) for shape in ((512, 128), (128, 256), (512, 256))]
+    found = lower(both_ways, avals, target=GPU)
+    tasks = [task for kernel in found.partition.kernels for task in kernel.tasks]
+    sometimes = [task for task in tasks if None not in asked(found.graph, found.partition.stored, task.roots)]
+    labels = [(task.label, len(task.roots)) for task in sometimes]
+    assert labels == [("map[1,64,128,8]", 1), ("reduction[4,128]", 1), ("map[4,128,128]", 1)]
