@@ -4,6 +4,7 @@ README's net unless sizes are given. Inputs are resident, as the peers' are, and
 """
 
 import argparse
+import gc
 import itertools
 from collections.abc import Callable
 
@@ -61,6 +62,7 @@ def measure(call: Callable[[], grilly.Array], work: str, *sizes: int) -> None:
     with grilly.profile():
         for _ in range(PROFILED):
             call()
+    gc.collect()  # of nets that were measured before
     print(f"  {grilly.runtime.find_device('vulkan').heap.used >> 20} MiB of the device's memory in use")
     compare(timed(call, grilly.Array.block_until_ready), work, *sizes)
 
