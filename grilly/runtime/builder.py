@@ -122,9 +122,13 @@ class Builder:
 
     def unseen(self, x: Ref) -> Ref:
         """The same float; a 0 that some drivers must not see as a constant is computed."""
-        if not self.target.forgets_zeros or x.dtype.kind not in "fV" or x.id != self.const(np.zeros((), x.dtype)).id:
+        if not self.target.forgets_zeros or x.dtype.kind not in "fV":
             return x
-        return self.op(Op.ConvertUToF, x.dtype, self.group(2))  # grids have one layer: its number is 0
+        zeros = [self.const(np.array(zero, x.dtype)).id for zero in (0.0, -0.0)]
+        if x.id not in zeros:
+            return x
+        computed = self.op(Op.ConvertUToF, x.dtype, self.group(2))  # grids have one layer: its number is 0
+        return computed if x.id == zeros[0] else self.op(Op.FNegate, x.dtype, computed)
 
     def select(self, condition: Ref | bool, yes: Ref, no: Ref) -> Ref:
         if isinstance(condition, bool):

@@ -100,6 +100,12 @@ def windows_one_beside_the_other(x):
     return jax.grad(lambda x: (pool(x) * jnp.isfinite(pool(x))).sum())(x)
 
 
+def products_with_what_starts_as_zero(x):
+    """What is 0 in the first step alone, and what is -0, times infinity."""
+    y = 1 / x
+    return lax.scan(lambda n, y: (n + 1, -n / 4 * y), 0.0, y)[1], -jnp.zeros(3) * y / 4
+
+
 FOUND = {
     "scan_without_operands": Program(
         lambda x: lax.scan(lambda c, _: (c, jnp.zeros(2)), x, None, length=3), ((4, 2),), 1
@@ -112,6 +118,7 @@ FOUND = {
     "zero_times_and_less": Program(lambda x: (x / x * 0.0, 0.0 * x, 0.0 - x), ((5, 7),), low=0.0, high=0.0),
     "division_of_and_by_zero": Program(lambda x: (jnp.round(x / 9) / 0, 0 / jnp.round(x / 9), x[:0].mean()), ((5, 7),)),
     "division_by_what_turns_out_zero": Program(lambda x: (x / (x > x), x / jnp.abs(jnp.zeros_like(x))), ((5, 7),)),
+    "products_with_what_starts_as_zero": Program(products_with_what_starts_as_zero, ((3,),), 2, low=0.0, high=0.0),
     "fold_of_none": Program(fold_of_none, ((0, 3),), 2),
     "dropout_from_one_key": Program(dropout_from_one_key, ((3, 4), ((2,), np.uint32)), 2, 1e-6),
     "doubling_sums": Program(doubling_sums, ((3, 4),), 4, 1e-6, low=0.0),

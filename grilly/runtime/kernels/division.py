@@ -20,7 +20,7 @@ TINY, HUGE, SCALE = -70, 100, 32  # below 2^TINY, and above 2^HUGE, a number is 
 def divided(b: Builder, x: Ref, y: Ref, dividend: Atom, divisor: Atom) -> Ref:
     """`x / y`; of what the atoms tell at compile time, nothing is computed on the device."""
     if b.target.exact_division:
-        return b.op(Op.FDiv, x.dtype, b.unseen(x), _hidden(b, y, divisor))
+        return b.op(Op.FDiv, x.dtype, x, _hidden(b, y, divisor))
     if x.dtype != F32:  # of numbers this short, the quotient rounded twice is the quotient rounded once
         return b.as_float(divided(b, b.as_float(x, F32), b.as_float(y, F32), dividend, divisor), x.dtype)
     if isinstance(dividend, Literal) and dividend.value == 1:
@@ -47,7 +47,7 @@ def square_root(b: Builder, x: Ref) -> Ref:
 def _hidden(b: Builder, y: Ref, atom: Atom) -> Ref:
     """A divisor of which lavapipe does not find out that it is always 0: it would divide by anything then."""
     if not b.target.forgets_zeros or isinstance(atom, Literal):
-        return b.unseen(y)
+        return y
     bits = b.op(Op.BitwiseOr, U32, b.op(Op.Bitcast, U32, y), b.group(2))  # grids have one layer: its number is 0
     return b.op(Op.Bitcast, y.dtype, bits)
 

@@ -40,8 +40,8 @@ def _by_kind(**ops: Op) -> Rule:
 
 
 rules["add"] = rules["add_any"] = _by_kind(f=Op.FAdd, i=Op.IAdd, u=Op.IAdd, b=Op.LogicalOr)
-_sub = _by_kind(f=Op.FSub, i=Op.ISub, u=Op.ISub)
-_mul = _by_kind(f=Op.FMul, i=Op.IMul, u=Op.IMul, b=Op.LogicalAnd)
+rules["sub"] = _by_kind(f=Op.FSub, i=Op.ISub, u=Op.ISub)
+rules["mul"] = _by_kind(f=Op.FMul, i=Op.IMul, u=Op.IMul, b=Op.LogicalAnd)
 rules["neg"] = _by_kind(f=Op.FNegate, i=Op.SNegate, u=Op.SNegate)
 rules["eq"] = _by_kind(f=Op.FOrdEqual, i=Op.IEqual, u=Op.IEqual, b=Op.LogicalEqual)
 rules["ne"] = _by_kind(f=Op.FUnordNotEqual, i=Op.INotEqual, u=Op.INotEqual, b=Op.LogicalNotEqual)
@@ -70,11 +70,6 @@ rules["xor"] = _by_kind(i=Op.BitwiseXor, u=Op.BitwiseXor, b=Op.LogicalNotEqual)
 rules["not"] = _by_kind(i=Op.Not, u=Op.Not, b=Op.LogicalNot)
 rules["population_count"] = lambda b, eqn, args: integers.count_ones(b, args[0])
 rules["clz"] = lambda b, eqn, args: integers.leading_zeros(b, args[0])
-
-
-@rule("sub", "mul")
-def _sub_or_mul(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
-    return (_sub if eqn.primitive == "sub" else _mul)(b, eqn, list(map(b.unseen, args)))
 
 
 @rule("copy")
@@ -114,7 +109,7 @@ def _unary(instruction: Ext) -> Rule:
 
 rules["half_scale"] = lambda b, eqn, args: floats16.scale(b, args[0])
 rules["needs_two"] = lambda b, eqn, args: floats16.needs_two(b, args[0])
-rules["multiply_add"] = lambda b, eqn, args: b.ext(Ext.Fma, F32, *map(b.unseen, args))
+rules["multiply_add"] = lambda b, eqn, args: b.ext(Ext.Fma, F32, *args)
 rules["if_needed"] = lambda b, eqn, args: args[0]  # anything, where the second operand says that nobody will look
 rules["floor"] = _unary(Ext.Floor)
 rules["ceil"] = _unary(Ext.Ceil)
