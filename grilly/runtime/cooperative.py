@@ -102,9 +102,9 @@ class Matrices:
         slot, layout = self._slot(index), self._number(int(transposed))
         return self.module.emit(Op.CooperativeMatrixLoad, kind.id, slot, layout, self._number(stride), NON_PRIVATE)
 
-    def store(self, matrix: int, index: Index, stride: int) -> None:
-        """Stores a matrix by rows."""
-        slot, layout = self._slot(index), self._number(0)
+    def store(self, matrix: int, index: Index, stride: int, transposed: bool) -> None:
+        """Stores a matrix by rows (columns, if `transposed`), `stride` words apart, from word `index` on."""
+        slot, layout = self._slot(index), self._number(int(transposed))
         self.module.code += words(Op.CooperativeMatrixStore, slot, matrix, layout, self._number(stride), NON_PRIVATE)
 
     def multiply_add(self, kind: Matrix, x: int, y: int, total: int) -> int:

@@ -21,7 +21,7 @@ from .cooperative import HALVES
 from .floats16 import BOOL, F16, F32
 from .images import Album, Layout
 from .ir import Atom, Aval, Equation, Graph, Literal, Value
-from .kernels.operand import Axes
+from .kernels.operand import Axes, exchanged
 from .kernels.spread import DEPTH, Spread, Tile, View, columns, is_coarse, panels, plain, suits, tiles, whole
 from .parts import in_parts
 from .rewrite import Editor, common, live
@@ -64,6 +64,9 @@ def _on_matrices(
 ) -> Value:
     """The product of operands in half floats: some `known` to be 0 or 1, some views of arguments that `perhaps` are."""
     read = album.read(eqn)
+    if [seen and seen[1].depth_last for seen in read.seen] == [None, True]:
+        eqn = exchanged(eqn)
+        read = album.read(eqn)
     p, most = read.product, 1 if is_coarse(eqn) else 2
     wanted = [None if operand in known else most for operand in eqn.inputs]
     told = next((k for k in range(2) if wanted[k] == 2 and not read.seen[k] and eqn.inputs[k] in perhaps), None)

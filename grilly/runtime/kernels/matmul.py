@@ -18,7 +18,7 @@ from ..quads import Quads
 from ..spirv import Op
 from .elementwise import converted, kind_of
 from .operand import Operand, product, tiled
-from .results import store_neighbours
+from .results import COLUMNS, store_neighbours
 from .task import Context, Task
 
 QUAD = 4  # neighbours that are fetched, and read from workgroup memory, at once
@@ -218,7 +218,7 @@ class _Workgroup:
         row = add(b, self.row0, add(b, self.row, i % QUAD + i // QUAD * t.down * QUAD))
         column = add(b, self.column0, add(b, self.column, quad * t.across * QUAD))
         at = (self.batch, row, column)
-        store_neighbours(self.ctx, self.task, self.p, [(at, sums)], lambda _, __, total: converted(b, total, dtype))
+        store_neighbours(self.ctx, self.task, self.p, COLUMNS, [(at, sums)], lambda _, __, x: converted(b, x, dtype))
 
 
 def _multiply_add(b: Builder, x: Ref, y: Ref, total: Ref) -> Ref:

@@ -50,6 +50,16 @@ def product(eqn: Equation) -> Product:
     )
 
 
+def exchanged(eqn: Equation) -> Equation:
+    """The same product with the right operand on the left."""
+    p, (depth, batch) = product(eqn), eqn.params["dimension_numbers"]
+    first, rows, columns = len(p.batch), len(p.rows), len(p.columns)
+    moved = [*range(first), *range(first + columns, first + columns + rows), *range(first, first + columns)]
+    order = tuple(moved[axis] for axis in eqn.params.get("order", range(len(moved))))
+    params = {**eqn.params, "dimension_numbers": (depth[::-1], batch[::-1]), "order": order}
+    return replace(eqn, inputs=eqn.inputs[::-1], params=params)
+
+
 def tiled(sizes: tuple[int, int, int, int], rows: int, columns: int) -> int:
     """How many tiles of so many rows and columns a batch of products takes."""
     batch, down, across, _ = sizes

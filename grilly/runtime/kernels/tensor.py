@@ -15,7 +15,7 @@ from ..cooperative import HALVES, A, B, Matrices
 from ..indexing import Place, add, assume, div, following, joined, less, mod, mul, safe, scalar_place
 from ..ir import Atom
 from ..spirv import Op
-from .results import At, store_neighbours
+from .results import ROWS, At, side_of, store_neighbours
 from .spread import DEPTH, Spread, Strides, layout
 from .task import Context, Task
 
@@ -206,8 +206,11 @@ class _Workgroup:
         self.spread: Spread = self.eqn.params["spread"]
         self.p, self.tile = self.spread.product, self.spread.tile
         t, (left, right) = self.tile, self.spread.parts
-        self.staged = t.wide * t.shape[1] // FLOATS  # words of one row of a subgroup's sums
-        self.staging = t.down * t.across * t.shape[0] * self.staged
+        self.side = side_of(self.eqn, self.p)  # sums leave in runs of neighbours
+        beside, self.bands = (t.high, t.wide) if self.side == ROWS else (t.wide, t.high)
+        self.long, self.runs = t.shape[self.side], t.shape[1 - self.side]
+        self.staged = beside * self.long // FLOATS  # words of one run of a subgroup's sums
+        self.staging = t.down * t.across * self.runs * self.staged
         self.m = m = Matrices(ctx.b, max(self.staging, t.words((left, right), self.spread.depth_last)))
         self.batch, self.row0, self.column0 = self._corner(assume(group, groups(task)))
         pointers = [ctx.pointers[value] for value in self.eqn.inputs[: left + right]]  # type: ignore[index]
@@ -246,12 +249,12 @@ class _Workgroup:
         for variable in itertools.chain(*self.sums):
             m.set(variable, m.zero(self.kind))
         self._summed()
-        for i in range(self.tile.high):
+        for nth in range(self.bands):
             b.barrier()
-            self._stage(i)
+            self._stage(nth)
             b.barrier()
             with b.when(less(b, b.local, self.staging)):
-                self._store(i)
+                self._store(nth)
 
     def _summed(self) -> None:
         """One loop over the depth. Of an operand that may do with one part there are two, and its answer chooses."""
@@ -264,40 +267,42 @@ class _Workgroup:
         with b.when(b.op(Op.LogicalNot, BOOL, self.needed)):
             _Depth(self, *sides).run()
 
-    def _stage(self, i: int) -> None:
-        """Puts one row of each subgroup's matrices into workgroup memory."""
-        b, m, t = self.b, self.m, self.tile
-        first = mul(b, self.subgroup, t.shape[0] * self.staged)
-        for j, variable in enumerate(self.sums[i]):
-            m.store(m.get(self.kind, variable), add(b, first, j * t.shape[1] // FLOATS), self.staged)
+    def _stage(self, nth: int) -> None:
+        """Puts one band (a row, or a column) of each subgroup's matrices into workgroup memory."""
+        b, m = self.b, self.m
+        first = mul(b, self.subgroup, self.runs * self.staged)
+        variables = [row[nth] for row in self.sums] if self.side == ROWS else self.sums[nth]
+        for k, variable in enumerate(variables):
+            word = add(b, first, k * self.long // FLOATS)
+            m.store(m.get(self.kind, variable), word, self.staged, transposed=self.side == ROWS)
 
-    def _store(self, i: int) -> None:
+    def _store(self, nth: int) -> None:
         """Stores what was staged, and what is elementwise in it.
 
-        An invocation has every so many rows. Where there is nothing but the product, it stores some at once; more code
+        An invocation has every so many runs. Where there is nothing but the product, it stores some at once; more code
         would not fit where a GPU keeps its instructions.
         """
         b, t = self.b, self.tile
         apart = b.local_size // self.staged
-        rounds = -(-t.down * t.across * t.shape[0] // apart)
+        rounds = -(-t.down * t.across * self.runs // apart)
         together = math.gcd(rounds, TOGETHER) if self.task.roots == self.eqn.outputs else 1
         word = mod(b, b.local, self.staged)
 
         def body(first: Index, _: list) -> list:
-            rows = [add(b, div(b, b.local, self.staged), mul(b, add(b, first, k), apart)) for k in range(together)]
-            runs = [(self._at(row, word, i), self.m.read(add(b, mul(b, row, self.staged), word))) for row in rows]
-            store_neighbours(self.ctx, self.task, self.p, runs, self._unscaled)
+            own = [add(b, div(b, b.local, self.staged), mul(b, add(b, first, k), apart)) for k in range(together)]
+            runs = [(self._at(run, word, nth), self.m.read(add(b, mul(b, run, self.staged), word))) for run in own]
+            store_neighbours(self.ctx, self.task, self.p, self.side, runs, self._unscaled)
             return []
 
         b.loop(0, rounds, together, [], body, bound=rounds)
 
-    def _at(self, staged_row: Index, word: Index, i: int) -> At:
-        """Where four numbers lie in the result: a word of a row of those that all subgroups staged."""
-        b, t = self.b, self.tile
-        row, column = self._own(div(b, staged_row, t.shape[0]))
-        row = add(b, add(b, row, i * t.shape[0]), mod(b, staged_row, t.shape[0]))
-        column = add(b, column, mul(b, word, FLOATS))
-        return self.batch, add(b, self.row0, row), add(b, self.column0, column)
+    def _at(self, run: Index, word: Index, nth: int) -> At:
+        """Where four numbers lie in the result: a word of a run of those that all subgroups staged."""
+        b = self.b
+        row, column = self._own(div(b, run, self.runs))
+        across, along = add(b, mod(b, run, self.runs), nth * self.runs), mul(b, word, FLOATS)
+        down, right = (along, across) if self.side == ROWS else (across, along)
+        return self.batch, add(b, self.row0, add(b, row, down)), add(b, self.column0, add(b, column, right))
 
     def _unscaled(self, row: Index, column: Index, total: Ref) -> Ref:
         """The sum divided by the scales of its row and column."""
