@@ -180,12 +180,22 @@ class Replay:
 
 
 @dataclass(frozen=True)
+class Window:
+    """What is folded of one output of each step: every so many rows and columns of its last two axes to one element."""
+
+    output: int  # its number among the body's outputs
+    fold: str  # reduce_max, reduce_min or reduce_sum
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True)
 class ScanParams:
     """What a `scan` equation does: inputs are consts, carry, xs; outputs are carry, ys, each along axis 0.
 
     Where it replays another scan, that one's consts, initial carry, saved carries, and xs follow. Where it is replayed,
     its last `saved` outputs are those carries. Elements that lie `apart` read the same of a product that it computes
-    (see `shallow`); 0 says nothing.
+    (see `shallow`); 0 says nothing. Of one output, each step puts out what a `window` folds (see `pooled`).
     """
 
     body: Graph  # (consts, carry, x, found) -> (carry, y)
@@ -197,6 +207,7 @@ class ScanParams:
     saved: int = 0
     chunks: Chunks | None = None
     apart: int = 0
+    window: Window | None = None
 
     @property
     def sequences(self) -> int:

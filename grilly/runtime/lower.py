@@ -16,6 +16,7 @@ from .multiply_add import multiply_adds
 from .narrow import narrowed
 from .partition import Kernel, Partition, kind_of, partition
 from .plan import Dispatch, Output, Plan, Work
+from .pooled import pooled
 from .products import products
 from .recompute import recomputed
 from .repeats import While, repeated
@@ -61,7 +62,7 @@ def lowered(simple: Graph, donated: frozenset[int], target: Target) -> Lowered:
 
 def _suited(simple: Graph, target: Target) -> Graph:
     """The graph as suits the target."""
-    return narrowed(shallow(recomputed(multiply_adds(products(simple, target), target), target)))
+    return narrowed(pooled(shallow(recomputed(multiply_adds(products(simple, target), target), target))))
 
 
 def _lowered(suited: Graph, donated: frozenset[int], target: Target) -> Lowered:

@@ -69,4 +69,5 @@ def _of_scan(eqn: Equation, found: set[Value]) -> set[Value]:
     known = (k for k, atom in enumerate(eqn.inputs[:own]) if k not in held and _is(atom, found))
     body = zero_one(scan.body, frozenset(scan.body.inputs[k] for k in known))
     outputs = zip(eqn.outputs[scan.carries :], scan.body.outputs[scan.carries :], strict=False)  # a replay's follow
-    return {value for value, atom in outputs if _is(atom, body)}
+    added = eqn.outputs[scan.window.output] if scan.window and scan.window.fold == "reduce_sum" else None
+    return {value for value, atom in outputs if _is(atom, body) and value is not added}

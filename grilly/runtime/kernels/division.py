@@ -8,6 +8,9 @@ References:
     P. Markstein, IA-64 and Elementary Functions (2000), chapters 8 and 9.
 """
 
+import functools
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from ..builder import BOOL, F32, U32, Builder, Ref
@@ -21,6 +24,8 @@ def divided(b: Builder, x: Ref, y: Ref, dividend: Atom, divisor: Atom) -> Ref:
     """`x / y`; of what the atoms tell at compile time, nothing is computed on the device."""
     if b.target.exact_division:
         return b.op(Op.FDiv, x.dtype, x, _hidden(b, y, divisor))
+    if inverse := b.recall(("inverse", y.id)):
+        return b.op(Op.FMul, F32, x, inverse)
     if x.dtype != F32:  # of numbers this short, the quotient rounded twice is the quotient rounded once
         return b.as_float(divided(b, b.as_float(x, F32), b.as_float(y, F32), dividend, divisor), x.dtype)
     if isinstance(dividend, Literal) and dividend.value == 1:
@@ -31,6 +36,29 @@ def divided(b: Builder, x: Ref, y: Ref, dividend: Atom, divisor: Atom) -> Ref:
     for factor in (by_x, by_y):
         quotient = quotient if factor is None else b.op(Op.FMul, F32, quotient, factor)
     return quotient
+
+
+def with_inverses(b: Builder, divisors: Sequence[Ref], write: Callable[[], None]) -> None:
+    """Writes what divides by some float32 numbers: twice, for where all are powers of two, and for where not.
+
+    To divide by a power of two is to multiply by its inverse, in one instruction.
+    """
+    powers = functools.reduce(functools.partial(b.op, Op.LogicalAnd, BOOL), [_is_power(b, y) for y in divisors])
+    with b.when(powers):
+        for y in divisors:
+            bits = b.op(Op.ISub, U32, b.const(np.uint32(254 << 23)), b.op(Op.Bitcast, U32, y))
+            b.known(("inverse", y.id), b.op(Op.Bitcast, F32, bits))
+        write()
+    with b.when(b.op(Op.LogicalNot, BOOL, powers)):
+        write()
+
+
+def _is_power(b: Builder, y: Ref) -> Ref:
+    """Whether it is a power of two, and its inverse a normal number."""
+    bits = b.op(Op.Bitcast, U32, y)
+    whole = b.op(Op.IEqual, BOOL, b.op(Op.BitwiseAnd, U32, bits, b.const(np.uint32((1 << 23) - 1))), b.as_ref(0))
+    above = b.op(Op.ISub, U32, bits, b.const(np.uint32(1 << 23)))
+    return b.op(Op.LogicalAnd, BOOL, whole, b.op(Op.ULessThan, BOOL, above, b.const(np.uint32(253 << 23))))
 
 
 def square_root(b: Builder, x: Ref) -> Ref:

@@ -4,16 +4,18 @@ What steps read is loaded while the steps before them run: an invocation has so 
 hold, and where there are few invocations they may hold many.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
 from ..builder import Index, Ref
-from ..indexing import Place, add, assume, div, equal, least, mod, mul, sub
-from ..ir import Atom, Chunks, ScanParams, Value
+from ..indexing import Place, add, assume, div, equal, joined, least, mod, mul, sub
+from ..ir import Atom, Chunks, ScanParams, Value, Window
 from .map import store_roots, store_row
 from .pull import Source
+from .reduction import COMBINE
 from .steps import Operands, Steps, size_of
 from .task import Context, Task
 
@@ -141,10 +143,27 @@ class Loop:
         """Stores this invocation's elements among `size` that begin at `start`, if anybody reads them."""
         if not isinstance(value, Value) or value not in self.ctx.pointers:
             return
+        window = self.scan.window
+        if window and value is self.eqn.outputs[window.output]:
+            return self._store_folded(self.ctx.pointers[value], window, start, refs)
         own = self.indices if size > 1 else [0]
         with self.b.when(True if size > 1 else equal(self.b, self.indices[0], 0)):
             places = [add(self.b, start, index) for index in own]
             store_row(self.b, self.ctx.pointers[value], places, refs[: len(own)])
+
+    def _store_folded(self, pointer: int, window: Window, start: Index, refs: Sequence[Ref]) -> None:
+        """Stores what windows make of this invocation's elements, side by side for so many rows."""
+        b, beside, wide = self.b, self.b.lanes, self.places[0].shape[-1]
+        for first in range(0, len(refs), beside * window.rows):
+            places, found = [], []
+            for column in range(first, first + beside, window.columns):
+                rows = range(column, column + beside * window.rows, beside)
+                elements = [refs[k] for row in rows for k in range(row, row + window.columns)]
+                found.append(functools.reduce(functools.partial(COMBINE[window.fold], b), elements))
+                above = div(b, self.indices[column], wide * window.rows)
+                within = div(b, mod(b, self.indices[column], wide), window.columns)
+                places.append(add(b, start, joined(b, above, wide // window.columns, within)))
+            store_row(b, pointer, places, found)
 
     def _finish(self, carried: Sequence[Ref]) -> None:
         """Stores the last carry, and what is elementwise in it."""

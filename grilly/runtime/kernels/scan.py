@@ -3,28 +3,30 @@
 Here is which scans those are; `forth` writes their loops, and `back` those of reverse twins.
 """
 
-import itertools
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
-from ..builder import Index
-from ..indexing import add, assume, div, joined, less, mod, mul
-from ..ir import Atom, Equation, ScanParams, Value, WhileParams
+from ..builder import F32, Index, Ref
+from ..indexing import add, assume, div, joined, less, mod, mul, scalar_place
+from ..ir import Atom, Aval, Equation, Graph, ScanParams, Value, WhileParams
 from ..target import Target
 from . import elementwise
 from .back import Twin
+from .division import with_inverses
 from .forth import Loop
 from .gather import COMPUTED
 from .halves import LANES, Fed, Halves, in_halves
 from .places import reads_own_element
 from .pull import RULES
 from .steps import Operands, domain, size_of
-from .task import SCANNING, Context, Task, groups_for, lanes_of
+from .task import SCANNING, Context, Task, groups_for
 
 # Whether it is a reverse twin, and whether halves of a workgroup share it.
 LOOPS = {(False, False): Loop, (True, False): Twin, (False, True): Fed, (True, True): Halves}
 MANY = 1 << 21  # elements of which a quarter is enough invocations to keep a large GPU busy
+SCALAR = Aval((), F32)
+NEIGHBOURS = 4  # elements that an invocation owns side by side, where they are many
 FEW = 4  # carries and sequences of which an invocation has registers for four elements
 ROWS = 2  # of four elements that an invocation computes where they share what they read
 
@@ -96,21 +98,32 @@ def rewritten(task: Task) -> set[Value]:
     return {value for value in Operands(scan, task.anchors[0].inputs).saved if isinstance(value, Value)}
 
 
+def has_neighbours(scan: ScanParams) -> bool:
+    """Whether an invocation owns several elements: where they share its wide loads, and registers hold all."""
+    size, few = size_of(scan), scan.replay is None and scan.carries + scan.sequences <= FEW
+    return few and size >= MANY and size % NEIGHBOURS == 0
+
+
 def neighbours(task: Task) -> int:
-    """How many elements an invocation computes: four where they share its wide loads, and registers hold all."""
+    """How many elements an invocation computes side by side."""
+    return NEIGHBOURS if has_neighbours(task.anchors[0].params["scan"]) else 1
+
+
+def blocks(task: Task) -> list[tuple[int, int]]:
+    """Of what an invocation computes besides neighbours: how many rows of them, and how far apart.
+
+    All rows of a window, and two that read the same of a shallow product.
+    """
     scan: ScanParams = task.anchors[0].params["scan"]
-    few = scan.replay is None and scan.carries + scan.sequences <= FEW
-    return lanes_of(math.prod(task.domain), task) if few and math.prod(task.domain) >= MANY else 1
-
-
-def rows(task: Task) -> int:
-    """How many rows of neighbours an invocation computes: two where both read the same of a shallow product."""
-    apart, size = task.anchors[0].params["scan"].apart, math.prod(task.domain)
-    return ROWS if neighbours(task) > 1 and apart and apart % neighbours(task) == size % (ROWS * apart) == 0 else 1
+    apart, size = scan.apart, math.prod(task.domain)
+    found = [(scan.window.rows, task.domain[-1])] if scan.window else []
+    whole = math.prod(found[0]) if found else neighbours(task)
+    shares = neighbours(task) > 1 and apart and apart % whole == size % (ROWS * apart) == 0
+    return [*found, (ROWS, apart)] if shares else found
 
 
 def _invocations(task: Task) -> int:
-    return math.prod(task.domain) // (neighbours(task) * rows(task))
+    return math.prod(task.domain) // (neighbours(task) * math.prod(count for count, _ in blocks(task)))
 
 
 def groups(task: Task, target: Target) -> int:
@@ -125,17 +138,39 @@ def emit(ctx: Context, task: Task, group: Index) -> None:
     together, many = LANES if halves else b.local_size, _invocations(task)
     invocation = add(b, mul(b, group, together), mod(b, b.local, together))
     loop = LOOPS[bool(scan.replay), halves]
+    divisors = _divisors(ctx, task)
     b.lanes = lanes
     with b.when(less(b, invocation, many)):
-        loop(ctx, task, _elements(ctx, task, mul(b, assume(invocation, many), lanes))).run()
+        elements = _elements(ctx, task, mul(b, assume(invocation, many), lanes))
+        if divisors:
+            with_inverses(b, divisors, lambda: loop(ctx, task, elements).run())
+        else:
+            loop(ctx, task, elements).run()
     b.lanes = 1
 
 
+def _divisors(ctx: Context, task: Task) -> list[Ref]:
+    """The scalars that steps divide by, where elements are many: there a division takes longer than what it moves."""
+    scan: ScanParams = task.anchors[0].params["scan"]
+    if ctx.target.exact_division or size_of(scan) < MANY:
+        return []
+    operands, replay = Operands(scan, task.anchors[0].inputs), scan.replay
+    pairs = [(scan.body, operands.consts), *([(replay.body, operands.replay_consts)] if replay else [])]
+    found = dict.fromkeys(atom for body, consts in pairs for atom in _dividing(body, consts))
+    return [ctx.pull(task).at(atom, scalar_place(ctx.b)) for atom in found]
+
+
+def _dividing(body: Graph, consts: Sequence[Atom]) -> list[Atom]:
+    """The scalars among the consts of a step that it divides by."""
+    scalars = {value: atom for value, atom in zip(body.inputs, consts, strict=False) if value.aval == SCALAR}
+    return [scalars[eqn.inputs[1]] for eqn in body.equations if eqn.primitive == "div" and eqn.inputs[1] in scalars]
+
+
 def _elements(ctx: Context, task: Task, first: Index) -> list[Index]:
-    """Those of an invocation, row by row; `first` is its first if all rows of the kernel were one."""
-    b, apart, lanes = ctx.b, task.anchors[0].params["scan"].apart, neighbours(task)
-    if rows(task) == 1:
-        return [add(b, first, lane) for lane in range(lanes)]
-    above, within = mul(b, div(b, first, apart), ROWS), mod(b, first, apart)
-    pairs = itertools.product(range(ROWS), range(lanes))
-    return [joined(b, add(b, above, row), apart, add(b, within, lane)) for row, lane in pairs]
+    """Those of an invocation, row by row; `first` is its first if all rows of a block were one."""
+    b = ctx.b
+    found = [add(b, first, lane) for lane in range(neighbours(task))]
+    for count, apart in blocks(task):
+        split = [(mul(b, div(b, index, apart), count), mod(b, index, apart)) for index in found]
+        found = [joined(b, add(b, high, row), apart, low) for row in range(count) for high, low in split]
+    return found
