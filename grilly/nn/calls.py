@@ -71,7 +71,9 @@ class Calls:
         key = source.key_data() if layout.draws else None
         if self._net.training:
             return self._train(layout, inputs, key)
-        out, states, buffers = self.compiled(layout).forward(layout.on_device(), inputs, key)
+        variables = layout.on_device()
+        steady = variables._replace(states={})
+        out, states, buffers = self.compiled(layout).forward(steady, variables.states, inputs, key)
         layout.write_changes(states, buffers)
         self.forget("in training: the last one was in evaluation mode, train() ends that")
         return out
@@ -155,9 +157,12 @@ class Calls:
         setting = layout.choices, layout.device
         found = self._compiled.get(setting)
         if found is None:
-            forward = _trained(layout) if self._net.training else _evaluated(layout)
+            if self._net.training:
+                forward = jit(_trained(layout), device=layout.device)
+            else:
+                forward = jit(_evaluated(layout), device=layout.device, steady_argnums=0)
             backward = jit(_backward, device=layout.device, static_argnums=(4, 5, 6))
-            found = self._compiled[setting] = Compiled(jit(forward, device=layout.device), backward)
+            found = self._compiled[setting] = Compiled(forward, backward)
         return found
 
 
@@ -171,8 +176,8 @@ def _checked(inputs: tuple, layout: Layout) -> tuple:
 
 
 def _evaluated(layout: Layout) -> Any:
-    def forward(variables: Variables, inputs: tuple, key: Any) -> Any:
-        ran = layout.run(variables, inputs, key)
+    def forward(steady: Variables, states: dict[str, Any], inputs: tuple, key: Any) -> Any:
+        ran = layout.run(steady._replace(states=states), inputs, key)
         return ran.out, ran.states, ran.buffers
 
     return forward

@@ -49,6 +49,7 @@ def jit(
     device: str | Device | None = None,
     donate_argnums: int | Sequence[int] = (),
     static_argnums: int | Sequence[int] = (),
+    steady_argnums: int | Sequence[int] = (),
 ) -> "Jit":
     """Compiles a pure function of arrays for a device, as `jax.jit` does for XLA.
 
@@ -65,6 +66,9 @@ def jit(
             donated cannot be used afterwards.
         static_argnums: Positions of arguments that are hashable Python values, not arrays: a new value
             recompiles.
+        steady_argnums: Positions of arguments that are often the same arrays as in the call before, such as
+            the weights of a net in evaluation: the form in which large products read them is kept until
+            others come, beside the arrays themselves.
 
     Returns:
         A function of the same arguments whose results have `grilly.Array` as leaves. Under a JAX
@@ -81,7 +85,8 @@ def jit(
         >>> step(np.float32(1), np.ones(3, np.float32))
         Array([1.5, 1.5, 1.5], dtype=float32)
     """
-    return Jit(function, device, _positions(donate_argnums), _positions(static_argnums))
+    positions = map(_positions, (donate_argnums, static_argnums, steady_argnums))
+    return Jit(function, device, *positions)
 
 
 class _Call(NamedTuple):
@@ -110,12 +115,13 @@ class Jit:
         device: str | Device | None,
         donated: tuple[int, ...],
         static: tuple[int, ...],
+        steady: tuple[int, ...],
     ) -> None:
         functools.update_wrapper(self, function)
         self._function = function
         self._name = getattr(function, "__name__", type(function).__name__)
         self._given = device
-        self._donated, self._static = donated, static
+        self._donated, self._static, self._steady = donated, static, steady
         self._compiled: dict[tuple, _Compiled] = {}
 
     def __repr__(self) -> str:
@@ -240,9 +246,17 @@ class Jit:
 
     def donated_leaves(self, tree: Any) -> frozenset[int]:
         """Which leaves are donated."""
+        return self._leaves(tree, self._donated)
+
+    def steady_leaves(self, tree: Any) -> frozenset[int]:
+        """Which leaves are steady."""
+        return self._leaves(tree, self._steady)
+
+    def _leaves(self, tree: Any, positions: tuple[int, ...]) -> frozenset[int]:
+        """The leaves of the arguments at these positions."""
         leaves, start = set(), 0
         for k, part in enumerate(tree.children()[0].children()):
-            if self._position(k) in self._donated:
+            if self._position(k) in positions:
                 leaves.update(range(start, start + part.num_leaves))
             start += part.num_leaves
         return frozenset(leaves)
@@ -275,7 +289,7 @@ class _Compiled:
         self._device, self._flat = call.device, flat
         donated = jitted.donated_leaves(call.tree)
         self._donations = [(k, Donated(functools.partial(jitted.argument, call.tree, k))) for k in donated]
-        self._executable = _executable(flat, call, donated, repr(jitted))
+        self._executable = _executable(flat, call, donated, jitted.steady_leaves(call.tree), repr(jitted))
 
     def __call__(self, call: _Call) -> Any:
         storages, leaves, device = self._executable(call.values), call.leaves, self._device
@@ -292,7 +306,7 @@ class _Compiled:
         return [(aval.shape, aval.dtype) for aval in avals]
 
 
-def _executable(flat: _Flat, call: _Call, donated: frozenset[int], name: str) -> Any:
+def _executable(flat: _Flat, call: _Call, donated: frozenset[int], steady: frozenset[int], name: str) -> Any:
     if "time" in config.debug:
         debug.time_the_process()
     if isinstance(call.device, CpuDevice):
@@ -304,7 +318,7 @@ def _executable(flat: _Flat, call: _Call, donated: frozenset[int], name: str) ->
         stages = _stages(flat, call, donated, name)
         debug.show(stages, config.debug)
         return Executable(device, stages.lowered.plan, name)
-    return Executable(device, plan_of(flat, _avals(call), donated, device.target), name)
+    return Executable(device, plan_of(flat, _avals(call), donated, device.target, steady), name)
 
 
 def _stages(flat: _Flat, call: _Call, donated: frozenset[int], name: str) -> Stages:

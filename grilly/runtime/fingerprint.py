@@ -1,7 +1,7 @@
 """What a compiled program depends on, as one short text: equal for equal programs, in any process and on any machine.
 
-Every bit counts that the plan could depend on: equations, types, the bits of literals and constants, what is donated,
-the target, and the compiler's own sources. The user's lines count too: a profile names them.
+Every bit counts that the plan could depend on: equations, types, the bits of literals and constants, what is donated
+and what is steady, the target, and the compiler's own sources. The user's lines count too: a profile names them.
 """
 
 import dataclasses
@@ -23,7 +23,9 @@ class _Unknown(Exception):  # noqa: N818  # never leaves this file
     """A parameter of a kind that has no text of its own."""
 
 
-def fingerprint(graph: Graph, donated: frozenset[int], target: Target) -> str | None:
+def fingerprint(
+    graph: Graph, donated: frozenset[int], target: Target, steady: frozenset[int] = frozenset()
+) -> str | None:
     """A text that no other program has; None where some parameter cannot be told from another."""
     sha = hashlib.sha256(COMPILER)
     try:
@@ -31,7 +33,7 @@ def fingerprint(graph: Graph, donated: frozenset[int], target: Target) -> str | 
             sha.update(line.encode())
     except _Unknown:
         return None
-    sha.update(f"{sorted(donated)}{target}".encode())
+    sha.update(f"{sorted(donated)}{sorted(steady)}{target}".encode())
     return sha.hexdigest()
 
 

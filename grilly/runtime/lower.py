@@ -15,8 +15,9 @@ from .memory import Memory, barriers, planned, range_of
 from .multiply_add import multiply_adds
 from .narrow import narrowed
 from .partition import Kernel, Partition, kind_of, partition
-from .plan import Dispatch, Output, Plan, Work
+from .plan import Dispatch, Output, Plan, Preparation, Work
 from .pooled import pooled
+from .prepare import prepared
 from .products import products
 from .recompute import recomputed
 from .repeats import While, repeated
@@ -55,9 +56,16 @@ def lower(
     return lowered(simplify(trace(function, avals)), donated, target)
 
 
-def lowered(simple: Graph, donated: frozenset[int], target: Target) -> Lowered:
-    """Compiles a graph."""
-    return _lowered(_suited(simple, target), donated, target)
+def lowered(simple: Graph, donated: frozenset[int], target: Target, steady: frozenset[int] = frozenset()) -> Lowered:
+    """Compiles a graph; what depends on `steady` arguments alone may be computed once."""
+    suited = _suited(simple, target)
+    parts = prepared(suited, steady - donated)
+    if parts is None:
+        return _lowered(suited, donated, target)
+    first, arguments, rest = parts
+    found = _lowered(rest, donated, target)
+    preparation = Preparation(_lowered(first, frozenset(), target).plan, arguments)
+    return replace(found, plan=replace(found.plan, preparation=preparation))
 
 
 def _suited(simple: Graph, target: Target) -> Graph:

@@ -156,6 +156,14 @@ def dispatches(work: Iterable[Work]) -> Iterator[Dispatch]:
 
 
 @dataclass(frozen=True)
+class Preparation:
+    """What is computed once for some arguments, by number: the results are further arguments of the plan's work."""
+
+    plan: "Plan"
+    arguments: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """A compiled function.
 
@@ -172,6 +180,7 @@ class Plan:
     constants: tuple[np.ndarray, ...]
     arena_bytes: int
     work: tuple[Work, ...]
+    preparation: Preparation | None = None
 
     @cached_property
     def dispatches(self) -> tuple[Dispatch, ...]:

@@ -15,7 +15,11 @@ from .trace import trace
 
 
 def plan_of(
-    function: Callable[..., Sequence[Any]], avals: Sequence[Aval], donated: frozenset[int], target: Target
+    function: Callable[..., Sequence[Any]],
+    avals: Sequence[Aval],
+    donated: frozenset[int],
+    target: Target,
+    steady: frozenset[int] = frozenset(),
 ) -> Plan:
     """The plan of a function: that of `lower`, computed or remembered. The function is traced in any case.
 
@@ -23,11 +27,11 @@ def plan_of(
         UnsupportedPrimitiveError: Where something cannot be compiled, with the user's line.
     """
     graph = trace(function, avals)
-    name = fingerprint(graph, donated, target) if cache.folder else None
+    name = fingerprint(graph, donated, target, steady) if cache.folder else None
     kept = cache.get(name) if name else None
     plan = unpacked(kept) if kept else None
     if plan is None:
-        plan = lowered(simplify(graph), donated, target).plan
+        plan = lowered(simplify(graph), donated, target, steady).plan
         if name:
             cache.put(name, packed(plan))
     return plan
