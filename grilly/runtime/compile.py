@@ -142,7 +142,7 @@ class Jit:
             >>> import grilly, numpy as np
             >>> print(grilly.jit(lambda x: x.sum()).lower(np.zeros(3, np.float32)).plan)
             arena 0 bytes, constants 0 bytes, donated []
-                           1x1x1  reduction[]  a0 o0
+                            1x1x1  reduction[]  a0 o0
             results o0
         """
         call = self._concrete(args, kwargs)
