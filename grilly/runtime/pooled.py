@@ -25,7 +25,7 @@ def pooled(graph: Graph) -> Graph:
             editor.keep(_folding(eqn, window, pool))
             value = editor.equations[-1].outputs[window.output]
             editor.renamed[pool.outputs[0]] = editor.make("reshape", [value], pool.outputs[0].shape, pool)
-        elif eqn.outputs[0] not in gone and eqn.outputs[0] not in editor.renamed:
+        elif not any(value in gone or value in editor.renamed for value in eqn.outputs):
             editor.keep(eqn)
     return editor.done()
 

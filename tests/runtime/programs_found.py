@@ -129,5 +129,8 @@ FOUND = {
     "curvature_of_many_steps": Program(curvature, ((61, 2), (61, 2)), 5, 1e-6, low=-1.0, high=1.0),
     "folds_of_nothing_reversed": Program(folds_of_nothing_reversed, ((0, 3),)),
     "windows_one_beside_the_other": Program(windows_one_beside_the_other, ((7, 2),)),
+    "row_by_two_axes": Program(
+        lambda x, y: lax.dot_general(x, y, (((0, 1), (1, 3)), ((), ()))), ((3, 3), (2, 3, 17, 3)), 1, 1e-6
+    ),
     "batch_of_none": Program(batch_of_none, ((0, 3, 4),), 2),
 }

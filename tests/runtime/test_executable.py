@@ -1,5 +1,6 @@
 """Plans on a device: what they compute, what they share, and that repeating a call costs no memory."""
 
+import gc
 import threading
 
 import numpy as np
@@ -129,6 +130,7 @@ def test_a_thousand_calls_allocate_nothing_and_leak_nothing(device, donate):
             device.wait(state)
 
     loop(10)
+    gc.collect()  # what earlier tests left must not be freed midway
     counts, allocations, used = device.counts(), device.allocations, device.heap.used
     loop(1000)
 
@@ -150,6 +152,7 @@ def test_a_loop_that_never_waits_has_few_recordings(device):
 def test_an_executable_takes_its_memory_with_it(device):
     Executable(device, CHAIN)([A, B])
     device.wait_for(device._submitted)
+    gc.collect()  # what earlier tests left must not be freed midway
     counts, used, host = device.counts(), device.heap.used, device.host_heap.used
     for _ in range(3):
         executable = Executable(device, CHAIN)

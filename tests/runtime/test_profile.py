@@ -1,5 +1,6 @@
 """`grilly.profile()`: a row for each kernel, with the layer and line that asked for it, and a trace for chrome."""
 
+import gc
 import json
 import re
 import subprocess
@@ -135,6 +136,7 @@ def test_a_profile_leaves_nothing_on_the_device(device):
     for _ in range(2):
         run(w, w)
     assert device.copy_bandwidth > 0  # measured once, in memory of its own
+    gc.collect()  # what earlier tests left must not be freed midway
     before = device.counts()
     with grilly.profile():
         for _ in range(300):  # more than may wait to be read

@@ -44,6 +44,7 @@ def test_calls_allocate_nothing_and_leak_nothing(device):
             function(x)[0].block_until_ready()
 
     loop(10)
+    gc.collect()  # what earlier tests left must not be freed midway
     counts, allocations, used = device.counts(), device.allocations, device.heap.used
     loop(50)
 
