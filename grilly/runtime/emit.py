@@ -10,7 +10,7 @@ from .ir import Aval, Graph, Value
 from .kernels import map as maps
 from .kernels import matmul, reduction, scan, sort, tensor
 from .kernels.operand import PRODUCTS
-from .kernels.task import SCANNING, WORKGROUP, Context, Task
+from .kernels.task import WORKGROUP, Context, Task
 from .needed import asked
 from .partition import Kernel, reads
 from .plan import Binding, Shader
@@ -42,7 +42,7 @@ def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Targe
     table = not target.bindings and len(values) * 8 > target.push_constant_bytes
     stored_to = {*written, *(v for task in kernel.tasks for v in scan.rewritten(task))}
     coherent, stores = [v in passed_on for v in values], [v in stored_to for v in values]
-    b = Builder(avals, _invocations(kernel), coherent, stores, table, target)
+    b = Builder(avals, _invocations(kernel, target), coherent, stores, table, target)
     ctx = Context(b, graph, target, {value: k for k, value in enumerate(values)})
     counts = [_groups(section, target) for section in kernel.sections]
     grid = _grid(sum(counts), target)
@@ -66,12 +66,14 @@ def _groups(section: tuple[Task, ...], target: Target) -> int:
     return scan.groups(task, target) if task.kind == "scan" else GROUPS[task.kind](task)
 
 
-def _invocations(kernel: Kernel) -> int:
+def _invocations(kernel: Kernel, target: Target) -> int:
     """In each workgroup."""
     first = kernel.tasks[0]
     if first.kind in PRODUCTS.values():
         return KINDS[first.kind].invocations(first)
-    return SCANNING if all(task.kind == "scan" for task in kernel.tasks) else WORKGROUP
+    if all(task.kind == "scan" for task in kernel.tasks):
+        return scan.workgroup(kernel.tasks, target)
+    return WORKGROUP
 
 
 def _bindings(name: str, avals: Sequence[Aval], stores: Sequence[bool], target: Target) -> tuple[Binding, ...]:

@@ -12,14 +12,15 @@ from dataclasses import replace
 from .finds import finding_fewest
 from .ir import Aval, Chunks, Equation, Graph, Replay, ScanParams, Value
 from .kernels import scan as scans
-from .kernels.halves import FEW
+from .kernels.fed import BLOCK, FEW, block_of
+from .kernels.steps import Operands, moves
 from .rewrite import Editor, live_scan
 from .target import Target
 
 REGISTERS = 64  # of an invocation, for the carries of a single chunk
-SHORT, LONGEST = 16, 32  # steps of a single chunk, and of one among others: the twin's code grows with them
+SHORT = 16  # steps of a single chunk: the twin's code grows with them
 REGISTERS_OF_ALL = 1 << 22  # of a large GPU, for what all invocations hold of a chunk
-SAVED = 1 << 21  # as many values may be saved by all of them, however large T
+SAVED, SAVED_BY_FEW = 1 << 21, 1 << 23  # as many values may be saved by all of them, however large T
 LONGEST_ON_CPU = 4  # a CPU has few registers, and compiles slowly
 UNGROUPED = 32  # of the longest chunks need no groups, which cost another run through the steps
 
@@ -67,6 +68,7 @@ def _without_stacks(graph: Graph, source: Equation, stacks: Stacks, target: Targ
     if any(stack in graph.outputs or set(graph.consumers[stack]) - set(twins) for stack in kept):
         return graph
     replayed = _Replayed(source, kept, target)
+    replayed.cut(max(_words(graph, replayed.twin(twin)) for twin in twins))
     editor = Editor(graph)
     if len(twins) == 1 and not replayed.chunks.count and (later := _later(graph, source, next(iter(twins)), kept)):
         return replayed.alone(editor, next(iter(twins)), later)
@@ -83,19 +85,31 @@ def _later(graph: Graph, source: Equation, twin: Equation, stacks: Sequence[Valu
     return None if twin in later else {source, *later}
 
 
+def _words(graph: Graph, twin: Equation) -> int:
+    """How many elements a step back finds, or reads of sequences."""
+    scan: ScanParams = twin.params["scan"]
+    xs = [x for x in Operands(scan, twin.inputs).xs if moves(x, graph.producer)]
+    return sum(x.size == scan.length * scans.size_of(scan) for x in xs) + scan.replay.found  # type: ignore[union-attr]
+
+
 class _Replayed:
-    """A scan, and those of its stacks that its twins compute again."""
+    """A scan, and those of its stacks that its twins compute again: all at once, until it is cut into chunks."""
 
     def __init__(self, eqn: Equation, stacks: Sequence[Value], target: Target) -> None:
-        self.eqn, self.stacks = eqn, stacks
+        self.eqn, self.stacks, self.target = eqn, stacks, target
         self.scan: ScanParams = eqn.params["scan"]
         self.others = [k for k in range(len(eqn.outputs)) if eqn.outputs[k] not in stacks]
         self.needed = live_scan(eqn, set(stacks))  # the scan that only makes the stacks
         steps: ScanParams = self.needed.params["scan"]
         self.carried = steps.body.inputs[steps.consts : steps.consts + steps.carries]
+        self.chunks, self.saved = Chunks(self.scan.length, max(1, self.scan.length)), list[Value]()
+
+    def cut(self, words: int) -> None:
+        """Into chunks, where a step back finds and reads so many words."""
+        size = max(1, scans.size_of(self.scan))
         own = all(value.size == scans.size_of(self.scan) for value in self.carried)
-        sequences, size = steps.sequences, max(1, scans.size_of(self.scan))
-        self.chunks = _chunks(self.scan.length, len(self.carried), sequences, size, own, target)
+        held = _held(len(self.carried), self.needed.params["scan"].sequences, words, size, self.target)
+        self.chunks = _chunks(self.scan.length, *held, size, own, self.target)
         rows = self.chunks.rows
         self.saved = [Value(Aval((rows, *v.shape), v.dtype)) for v in self.carried] if rows else []
 
@@ -142,29 +156,31 @@ class _Replayed:
         return finding_fewest(replace(twin, inputs=operands, params={"scan": scan}))
 
 
-def _chunks(length: int, carries: int, sequences: int, size: int, own: bool, target: Target) -> Chunks:
+def _chunks(length: int, single: int, every: int, size: int, own: bool, target: Target) -> Chunks:
     """About a root of T of steps a chunk, if registers hold so many.
 
     Where T is large, chunks are grouped, so that memory grows with sqrt(T): only of carries that each invocation has of
     its own, since it alone reads again what it wrote.
     """
-    single, every = _held(carries, sequences, size, target)
     if length <= single:
         return Chunks(length, single)
     every = min(every, max(8, _power_of_two(2 * math.isqrt(length - 1))))
-    longest = LONGEST_ON_CPU if target.software else LONGEST
-    grouped = own and length > max(UNGROUPED * longest, every * (SAVED // size))
+    longest, saved = (LONGEST_ON_CPU if target.software else BLOCK), (SAVED_BY_FEW if size <= FEW else SAVED)
+    grouped = own and length > max(UNGROUPED * longest, every * (saved // size))
     return Chunks(length, every, math.isqrt(length // every) if grouped else 1)
 
 
-def _held(carries: int, sequences: int, size: int, target: Target) -> tuple[int, int]:
-    """The most steps of a single chunk, and of one among others: the fewer invocations, the more registers each has."""
+def _held(carries: int, sequences: int, words: int, size: int, target: Target) -> tuple[int, int]:
+    """The most steps of a single chunk, and of one among others: the fewer invocations, the more registers each has.
+
+    Where elements are few, what a step back finds and reads, so many words, is handed over in workgroup memory.
+    """
     single = max(2, min(LONGEST_ON_CPU if target.software else SHORT, REGISTERS // max(1, carries)))
     if target.software:
         return single, single
-    words = max(32, min(128, REGISTERS_OF_ALL // size))
-    step = max(1, carries + sequences * (2 if size <= FEW else 1))
-    every = _power_of_two(max(2, min(LONGEST, words // step)))
+    registers = max(32, min(128, REGISTERS_OF_ALL // size))
+    alone = _power_of_two(max(2, min(BLOCK, registers // max(1, carries + sequences))))
+    every = block_of(size, words, target) or alone
     return max(single, every), every
 
 

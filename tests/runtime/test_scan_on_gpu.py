@@ -13,7 +13,7 @@ from test_programs import gives_jaxs_values, instructions, lowered, validate
 
 import grilly
 from grilly.runtime import narrow, recompute
-from grilly.runtime.kernels import halves, scan
+from grilly.runtime.kernels import fed, scan
 from grilly.runtime.target import Target
 
 FUNCTIONS = (by_output, by_everything, adaptive, refractory, growing, two_layers)
@@ -26,7 +26,7 @@ BARRIER = 224  # OpControlBarrier
 def gpu(request, device, monkeypatch):
     """The device, compiled for as if it were a GPU with few invocations or many, or with little memory for carries."""
     if request.param == "many":
-        monkeypatch.setattr(halves, "FEW", 0)
+        monkeypatch.setattr(fed, "FEW", 0)
         monkeypatch.setattr(recompute, "FEW", 0)
     if request.param == "grouped":
         monkeypatch.setattr(recompute, "UNGROUPED", 2)
@@ -180,19 +180,46 @@ def test_other_windows_have_a_kernel_of_their_own(windows, pad, width, gpu, monk
     assert len(lowered(program, gpu.target).plan.dispatches) == 2
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
-def test_halves_of_a_workgroup_give_jaxs_values(function, device, monkeypatch, tmp_path):
-    """Of three chunks or more and whole workgroups: one computes chunks again, the other goes back."""
-    monkeypatch.setattr(device, "target", replace(device.target, software=False))
-    program = Program(function, ((131, 64), (131, 64), (64,)))
-    gives_jaxs_values(program, device)
+def has_barriers(program):
+    """Whether some kernel's invocations wait for each other, on a GPU."""
     shaders = [d.shader for d in lowered(program, replace(Target(), software=False)).plan.dispatches]
-    assert any(BARRIER in (opcode for opcode, _ in instructions(shader.spirv)) for shader in shaders)
-    for shader in shaders:
-        validate(shader.spirv, tmp_path)
+    return any(BARRIER in (opcode for opcode, _ in instructions(shader.spirv)) for shader in shaders)
 
 
-@pytest.mark.parametrize("size", [6, 64], ids=["whole", "halves"])
+@pytest.mark.parametrize("length", [131, 160], ids=["rest", "whole"])
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+def test_roles_of_a_workgroup_give_jaxs_values(function, length, device, monkeypatch, tmp_path):
+    """Of several chunks and whole workgroups: some compute chunks again, one goes back, also through what is left."""
+    monkeypatch.setattr(device, "target", replace(device.target, software=False))
+    program = Program(function, ((length, 64), (length, 64), (64,)))
+    gives_jaxs_values(program, device)
+    assert has_barriers(program)
+    for dispatch in lowered(program, replace(Target(), software=False)).plan.dispatches:
+        validate(dispatch.shader.spirv, tmp_path)
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+def test_roles_hand_over_what_steps_read_of_any_dtype(reverse, device, monkeypatch):
+    """Of several sequences, some of them the same at all steps, or for all elements."""
+
+    def scan(x, y, scales, v):
+        def step(carry, x):
+            v, count = carry
+            number, fires, integer, half, still, scale = x
+            v = jax.numpy.where(fires, v / 2, v) + number * half + still * scale
+            return (v, count + integer), (v > 1, count)
+
+        still = jax.numpy.broadcast_to(v, x.shape)
+        xs = x, x > y, (4 * y).astype(np.int32), y.astype(np.float16), still, scales
+        return jax.lax.scan(step, (v, v.astype(np.int32)), xs, reverse=reverse)
+
+    monkeypatch.setattr(device, "target", replace(device.target, software=False))
+    program = Program(scan, ((133, 64), (133, 64), (133,), (64,)))
+    gives_jaxs_values(program, device)
+    assert has_barriers(program)
+
+
+@pytest.mark.parametrize("size", [6, 64], ids=["alone", "roles"])
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 @pytest.mark.parametrize("length", [1, 16, 64, 129])
 def test_scans_give_jaxs_values(length, reverse, size, gpu):

@@ -4,23 +4,16 @@ through (see `recompute`).
 What later steps read is loaded meanwhile.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from itertools import islice
 
 from ..builder import Index, Ref
 from ..indexing import add, alone, assume, equal, least, mul, sub
 from ..ir import Chunks, Replay
 from .forth import Loop, nothing
-from .steps import Steps
+from .steps import Steps, parts_of
 
 BACK, BACK_ALONE = 8, 4  # steps back whose inputs are loaded ahead; in a chunk without others
-
-
-def parts_of(refs: Sequence[Ref], sizes: Sequence[int]) -> Iterator[list[Ref]]:
-    """Neighbours, so many a part."""
-    rest = iter(refs)
-    return (list(islice(rest, size)) for size in sizes)
 
 
 class Twin(Loop):
@@ -30,67 +23,67 @@ class Twin(Loop):
     def again(self) -> Steps:
         """The steps that are computed again."""
         operands = self.operands
-        return Steps(self.outer, self.places, self._replay.body, operands.replay_consts, operands.replay_xs)
+        return Steps(self.outer, self.places, self.replay.body, operands.replay_consts, operands.replay_xs)
 
     def _through(self, carried: list[Ref]) -> list[Ref]:
         """From the last chunk to the first; the carry before each is what was saved, or how it all began."""
-        return self._first(self._way()(carried) if self._chunks.count else carried)
+        return self._first(self._way()(carried) if self.chunks.count else carried)
 
     def _first(self, carried: list[Ref]) -> list[Ref]:
         """The first chunk."""
-        return self._chunk(self._times(0, self._chunks.first), self.again.owned(self.operands.replay_initial), carried)
+        return self._chunk(self._times(0, self.chunks.first), self.again.owned(self.operands.replay_initial), carried)
 
     def _way(self) -> Callable[[list[Ref]], list[Ref]]:
         """How the chunks after the first are gone through."""
-        if self._chunks.group > 1:
+        if self.chunks.group > 1:
             return self._in_groups
-        return self._one_by_one if self._chunks.count == 1 or self.b.target.software else self._loading_ahead
+        return self._one_by_one if self.chunks.count == 1 or self.b.target.software else self._loading_ahead
 
     @property
-    def _replay(self) -> Replay:
+    def replay(self) -> Replay:
         assert self.scan.replay
         return self.scan.replay
 
     @property
-    def _chunks(self) -> Chunks:
-        return self._replay.chunks
+    def chunks(self) -> Chunks:
+        return self.replay.chunks
 
     @property
     def _near(self) -> int:
         """Steps back whose inputs are loaded ahead."""
-        return BACK if self._chunks.count else BACK_ALONE
+        return BACK if self.chunks.count else BACK_ALONE
 
     # Ways through the chunks -------------------------------------------------------------------------------------
 
     def _one_by_one(self, carried: list[Ref]) -> list[Ref]:
         def body(count: Index, carried: list[Ref]) -> list[Ref]:
-            chunk = self._from_behind(count)
-            return self._chunk(self._times_of(chunk), self._saved(chunk), carried)
+            chunk = self.from_behind(count)
+            return self._chunk(self.times_of(chunk), self.saved(chunk), carried)
 
-        return self.b.loop(0, self._chunks.count, 1, carried, body, bound=self._chunks.count)
+        return self.b.loop(0, self.chunks.count, 1, carried, body, bound=self.chunks.count)
 
     def _loading_ahead(self, carried: list[Ref]) -> list[Ref]:
         """While it goes back through a chunk, what the next one reads is loaded."""
-        last = self._from_behind(0)
-        state, forth = self._saved(last), self.again.load(self._times_of(last))
+        last = self.from_behind(0)
+        state, forth = self.saved(last), self.again.load(self.times_of(last))
         sizes = [len(part) for part in (carried, state, forth)]
 
         def body(count: Index, now: list[Ref]) -> list[Ref]:
             carried, state, forth = parts_of(now, sizes)
-            mine, following = (self._times_of(self._from_behind(count, ahead)) for ahead in range(2))
+            mine, following = (self.times_of(self.from_behind(count, ahead)) for ahead in range(2))
             self.again.hold(mine, forth)
             self.steps.load(mine[-self._near :])
-            saved, forth = self._saved(self._from_behind(count, 1)), []
+            saved, forth = self.saved(self.from_behind(count, 1)), []
             found = self._replayed(mine, state)[1]
             carried = self._back(mine, found, carried, lambda k: forth.extend(self.again.load([following[k]])))
             return [*carried, *saved, *forth]
 
         first = [*carried, *state, *forth]
-        return self.b.loop(0, self._chunks.count, 1, first, body, bound=self._chunks.count)[: len(carried)]
+        return self.b.loop(0, self.chunks.count, 1, first, body, bound=self.chunks.count)[: len(carried)]
 
     def _in_groups(self, carried: list[Ref]) -> list[Ref]:
         """Back through the chunks between two saved carries; the carries before them are computed again first."""
-        saved, b, chunks = self.operands.saved, self.b, self._chunks
+        saved, b, chunks = self.operands.saved, self.b, self.chunks
 
         def body(nth: Index, carried: list[Ref]) -> list[Ref]:
             group = assume(sub(b, chunks.groups - 1, nth), chunks.groups)
@@ -99,15 +92,15 @@ class Twin(Loop):
             count = assume(b.select(final, b.as_ref(chunks.last), b.as_ref(chunks.group)), chunks.group + 1)
 
             def forth(k: Index, state: list[Ref]) -> list[Ref]:
-                self._store_each(saved, add(b, k, chunks.groups), state)
-                return self._replayed(self._times_of(add(b, number, k)), state)[0]
+                self.store_each(saved, add(b, k, chunks.groups), state)
+                return self._replayed(self.times_of(add(b, number, k)), state)[0]
 
             def back(nth: Index, carried: list[Ref]) -> list[Ref]:
                 k = assume(sub(b, sub(b, count, 1), nth), chunks.group)
-                before = self._saved(add(b, k, chunks.groups))
-                return self._chunk(self._times_of(add(b, number, k)), before, carried)
+                before = self.saved(add(b, k, chunks.groups))
+                return self._chunk(self.times_of(add(b, number, k)), before, carried)
 
-            b.loop(0, count, 1, self._saved(group), forth, bound=chunks.group)
+            b.loop(0, count, 1, self.saved(group), forth, bound=chunks.group)
             return b.loop(0, count, 1, carried, back, bound=chunks.group)
 
         return b.loop(0, chunks.groups, 1, carried, body, bound=chunks.groups)
@@ -127,16 +120,16 @@ class Twin(Loop):
         """Steps of the other scan: the carry after them, and what each found."""
         found = []
         for t in times:
-            state, results = self._again(t, state)
+            state, results = self.step_again(t, state)
             found.append(results)
         return state, found
 
-    def _again(self, t: Index, state: list[Ref]) -> tuple[list[Ref], list[Ref]]:
+    def step_again(self, t: Index, state: list[Ref]) -> tuple[list[Ref], list[Ref]]:
         """A step of the other scan: its carry, and what it found. Where that scan runs only here, it puts out."""
-        replay = self._replay
+        replay = self.replay
         outputs = self.again.run(t, state)
         state, rest = outputs[: replay.carries], outputs[replay.carries :]
-        self._store_each(self.eqn.outputs[len(self.scan.body.outputs) + replay.carries :], t, rest[replay.found :])
+        self.store_each(self.eqn.outputs[len(self.scan.body.outputs) + replay.carries :], t, rest[replay.found :])
         return state, rest[: replay.found]
 
     def _back(
@@ -151,23 +144,23 @@ class Twin(Loop):
             if number >= self._near:
                 self.steps.load([times[number - self._near]])
             beside(k)
-            carried = self._step(times[number], carried, found[number])
+            carried = self.step(times[number], carried, found[number])
         return carried
 
-    def _from_behind(self, count: Index, ahead: int = 0) -> Index:
+    def from_behind(self, count: Index, ahead: int = 0) -> Index:
         """The number of a chunk, counted from the last one; `ahead` of it, but not below 0."""
-        last = self._chunks.count - 1
+        last = self.chunks.count - 1
         return assume(sub(self.b, last, least(self.b, add(self.b, count, ahead), last)), last + 1)
 
-    def _times_of(self, chunk: Index) -> list[Index]:
+    def times_of(self, chunk: Index) -> list[Index]:
         """The steps of a chunk after the first. Their chunks need the registers that roots of indices would take."""
-        start = add(self.b, mul(self.b, chunk, self._chunks.every), self._chunks.first)
-        return [alone(t) for t in self._times(start, self._chunks.every)]
+        start = add(self.b, mul(self.b, chunk, self.chunks.every), self.chunks.first)
+        return [alone(t) for t in self._times(start, self.chunks.every)]
 
     def _times(self, start: Index, length: int) -> list[Index]:
         """Which element of the sequences belongs to each step of the other scan, which runs the other way round."""
-        return self._elements(start, length, not self.scan.reverse)
+        return self.elements(start, length, not self.scan.reverse)
 
-    def _saved(self, row: Index) -> list[Ref]:
+    def saved(self, row: Index) -> list[Ref]:
         """Carries that were saved."""
         return self.again.owned_at(self.operands.saved, row)

@@ -49,8 +49,7 @@ class Loop:
         chunks = self.scan.chunks or Chunks(self.scan.length, max(1, self.scan.length))
         ahead, every = self._ahead, chunks.every
         carried = self._steps(0, chunks.first, ahead, carried)
-        if ahead % every:  # chunks have to begin at known steps of a block
-            ahead = math.gcd(ahead, every)
+        ahead = ahead // every * every or math.gcd(ahead, every)  # chunks have to begin at known steps of a block
         return self._steps(chunks.first, self.scan.length, ahead, carried)
 
     @cached_property
@@ -77,7 +76,7 @@ class Loop:
         rolling = last > 0 and not self.b.target.software and len(self.indices) == 1
 
         def times(count: Index) -> list[Index]:
-            return self._elements(add(self.b, count, start), many, self.scan.reverse)
+            return self.elements(add(self.b, count, start), many, self.scan.reverse)
 
         def body(count: Index, now: list[Ref]) -> list[Ref]:
             mine, carried, loaded = times(count), now[:held], now[held:]
@@ -104,12 +103,12 @@ class Loop:
     ) -> list[Ref]:
         """The steps from number `count + start` on, with something done beside each."""
         for k, t in enumerate(times):
-            self._save(count, start + k, carried)
+            self.save(count, start + k, carried)
             beside(k)
-            carried = self._step(t, carried)
+            carried = self.step(t, carried)
         return carried
 
-    def _elements(self, count: Index, many: int, reverse: bool) -> list[Index]:
+    def elements(self, count: Index, many: int, reverse: bool) -> list[Index]:
         """Which elements of a sequence belong to the steps from number `count` on."""
         if not reverse:
             return [add(self.b, count, k) for k in range(many)]
@@ -117,12 +116,12 @@ class Loop:
         first = assume(sub(self.b, earliest, count), earliest + 1)
         return [add(self.b, first, many - 1 - k) for k in range(many)]
 
-    def _step(self, t: Index, carried: Sequence[Ref], found: Sequence[Ref] = ()) -> list[Ref]:
+    def step(self, t: Index, carried: Sequence[Ref], found: Sequence[Ref] = ()) -> list[Ref]:
         outputs = self.steps.run(t, carried, found)
-        self._store_each(self.ys[: len(self.ys) - self.scan.saved], t, outputs[self.held :])
+        self.store_each(self.ys[: len(self.ys) - self.scan.saved], t, outputs[self.held :])
         return outputs[: self.held]
 
-    def _save(self, count: Index, start: int, carried: list[Ref]) -> None:
+    def save(self, count: Index, start: int, carried: list[Ref]) -> None:
         """What is saved before a group of chunks, where step number `count + start` is its first."""
         chunks, saved = self.scan.chunks, self.scan.saved
         if chunks is None or start < chunks.first or (start - chunks.first) % chunks.every:
@@ -130,9 +129,9 @@ class Loop:
         number, every = add(self.b, count, start - chunks.first), chunks.every * chunks.group
         with self.b.when(equal(self.b, mod(self.b, number, every), 0)):
             refs = self.steps.run(0, carried)[-saved * len(self.indices) :]
-            self._store_each(self.ys[-saved:], div(self.b, number, every), refs)
+            self.store_each(self.ys[-saved:], div(self.b, number, every), refs)
 
-    def _store_each(self, ys: Sequence[Atom], t: Index, refs: Sequence[Ref]) -> None:
+    def store_each(self, ys: Sequence[Atom], t: Index, refs: Sequence[Ref]) -> None:
         """Stores element `t` of sequences."""
         many = len(self.indices)
         for k, y in enumerate(ys):

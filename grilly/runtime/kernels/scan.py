@@ -4,7 +4,7 @@ Here is which scans those are; `forth` writes their loops, and `back` those of r
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 
 from ..builder import F32, Index, Ref
@@ -14,16 +14,17 @@ from ..target import Target
 from . import elementwise
 from .back import Twin
 from .division import with_inverses
+from .fed import Fed, FedTwin, in_roles
 from .forth import Loop
 from .gather import COMPUTED
-from .halves import LANES, Fed, Halves, in_halves
 from .places import reads_own_element
 from .pull import RULES
+from .roles import INVOCATIONS, LANES
 from .steps import Operands, domain, size_of
 from .task import SCANNING, Context, Task, groups_for
 
-# Whether it is a reverse twin, and whether halves of a workgroup share it.
-LOOPS = {(False, False): Loop, (True, False): Twin, (False, True): Fed, (True, True): Halves}
+# Whether it is a reverse twin, and whether several invocations share an element.
+LOOPS = {(False, False): Loop, (True, False): Twin, (False, True): Fed, (True, True): FedTwin}
 MANY = 1 << 21  # elements of which a quarter is enough invocations to keep a large GPU busy
 SCALAR = Aval((), F32)
 NEIGHBOURS = 4  # elements that an invocation owns side by side, where they are many
@@ -126,18 +127,24 @@ def _invocations(task: Task) -> int:
     return math.prod(task.domain) // (neighbours(task) * math.prod(count for count, _ in blocks(task)))
 
 
+def workgroup(tasks: Iterable[Task], target: Target) -> int:
+    """Invocations of a workgroup that does nothing but scan."""
+    shared = all(in_roles(task.anchors[0].params["scan"], target) for task in tasks)
+    return INVOCATIONS if shared else SCANNING
+
+
 def groups(task: Task, target: Target) -> int:
     """Of a kernel that only scans; in another, whose workgroups are larger, the last ones have nothing to do."""
-    return groups_for(_invocations(task), LANES if in_halves(task.anchors[0].params["scan"], target) else SCANNING)
+    return groups_for(_invocations(task), LANES if in_roles(task.anchors[0].params["scan"], target) else SCANNING)
 
 
 def emit(ctx: Context, task: Task, group: Index) -> None:
     """Writes the section of a kernel that runs in workgroup number `group` of this task."""
     b, lanes, scan = ctx.b, neighbours(task), task.anchors[0].params["scan"]
-    halves = b.local_size == SCANNING and in_halves(scan, ctx.target)
-    together, many = LANES if halves else b.local_size, _invocations(task)
+    shared = b.local_size == INVOCATIONS and in_roles(scan, ctx.target)
+    together, many = LANES if shared else b.local_size, _invocations(task)
     invocation = add(b, mul(b, group, together), mod(b, b.local, together))
-    loop = LOOPS[bool(scan.replay), halves]
+    loop = LOOPS[bool(scan.replay), shared]
     divisors = _divisors(ctx, task)
     b.lanes = lanes
     with b.when(less(b, invocation, many)):

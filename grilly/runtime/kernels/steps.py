@@ -1,11 +1,13 @@
 """One step of a scan for the element of one invocation: its body's graph, fed from buffers and registers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import islice
 
 from ..builder import Index, Ref
 from ..indexing import Place, joined
-from ..ir import Atom, Graph, ScanParams, Value
+from ..ir import Atom, Equation, Graph, ScanParams, Value
 from .pull import Pull, Source
 
 
@@ -19,6 +21,18 @@ def domain(scan: ScanParams) -> tuple[int, ...]:
 def size_of(scan: ScanParams) -> int:
     """Elements of the domain."""
     return math.prod(domain(scan))
+
+
+def parts_of(refs: Sequence[Ref], sizes: Sequence[int]) -> Iterator[list[Ref]]:
+    """Neighbours, so many a part."""
+    rest = iter(refs)
+    return (list(islice(rest, size)) for size in sizes)
+
+
+def moves(x: Atom, producer: Mapping[Value, Equation]) -> bool:
+    """Whether a sequence is another array at each step: one that was broadcast over time needs no loads ahead."""
+    eqn = producer.get(x) if isinstance(x, Value) else None
+    return eqn is None or eqn.primitive != "broadcast_in_dim" or 0 in eqn.params["broadcast_dimensions"]
 
 
 class Operands:
@@ -60,23 +74,22 @@ class Steps:
 
     def load(self, times: Sequence[Index]) -> list[Ref]:
         """What steps read of sequences, loaded together so that the loads are in flight together."""
-        return [self._element(x, place) for x, place in self._own(times)]
+        return [self._element(x, place) for x, place in self._elements_at(times)]
 
     def hold(self, times: Sequence[Index], loaded: Sequence[Ref]) -> None:
         """Steps find what `load` gave, here and in the scopes within."""
-        for (x, place), ref in zip(self._own(times), loaded, strict=True):
+        for (x, place), ref in zip(self._elements_at(times), loaded, strict=True):
             self.b.known(("held", self.outer, x, place.key), ref)
 
-    def _own(self, times: Sequence[Index]) -> list[tuple[Atom, Place]]:
+    def _elements_at(self, times: Sequence[Index]) -> list[tuple[Atom, Place]]:
         """The elements of sequences that belong to this invocation."""
-        size = math.prod(self.places[0].shape)
-        own = [x for x in self.xs if math.prod(x.shape[1:]) == size and self._moves(x)]
-        return [(x, self._at_time(x.shape, t, place.linear)) for t in times for x in own for place in self.places]
+        return [(x, self._at_time(x.shape, t, place.linear)) for t in times for x in self.own for place in self.places]
 
-    def _moves(self, x: Atom) -> bool:
-        """Whether a sequence is another array at each step: one that was broadcast over time needs no loads ahead."""
-        eqn = self.outer.producer.get(x) if isinstance(x, Value) else None
-        return eqn is None or eqn.primitive != "broadcast_in_dim" or 0 in eqn.params["broadcast_dimensions"]
+    @cached_property
+    def own(self) -> list[Atom]:
+        """The sequences of which each invocation loads an element of its own at each step."""
+        size = math.prod(self.places[0].shape)
+        return [x for x in self.xs if math.prod(x.shape[1:]) == size and moves(x, self.outer.producer)]
 
     def _element(self, x: Atom, place: Place) -> Ref:
         return self.b.recall(("held", self.outer, x, place.key)) or self.outer.at(x, place)
