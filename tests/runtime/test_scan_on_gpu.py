@@ -31,6 +31,7 @@ def gpu(request, device, monkeypatch):
     if request.param == "grouped":
         monkeypatch.setattr(recompute, "UNGROUPED", 2)
         monkeypatch.setattr(recompute, "SAVED", 1)
+        monkeypatch.setattr(recompute, "SAVED_BY_FEW", 1)
     monkeypatch.setattr(device, "target", replace(device.target, software=False))
     return device
 
