@@ -74,7 +74,8 @@ def _without_stacks(graph: Graph, source: Equation, stacks: Stacks, target: Targ
         return replayed.alone(editor, next(iter(twins)), later)
     for eqn in graph.equations:
         replaced = replayed.saving() if eqn is source else replayed.twin(eqn) if eqn in twins else eqn
-        editor.keep(replaced)
+        if replaced.outputs:  # a scan that carries nothing, for its twins alone, saves nothing
+            editor.keep(replaced)
     return editor.done()
 
 
