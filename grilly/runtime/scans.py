@@ -8,6 +8,54 @@ import numpy as np
 from .ir import Atom, Equation, Graph, Literal, ScanParams, Value
 from .rewrite import Editor
 
+SHOWING = {"reshape", "squeeze", "expand_dims", "transpose"}  # what products see through
+
+
+def time_first(graph: Graph) -> Graph:
+    """A sum over T and more of what a scan puts out, and but for it products alone read (the gradient of a bias): over
+    T first, so that the scan adds it up, and nobody reads all of it once more.
+    """
+    editor = Editor(graph)
+    for eqn in graph.equations:
+        found = _of_all_steps(graph, eqn) if eqn.primitive == "reduce_sum" else None
+        if found is None:
+            editor.keep(eqn)
+            continue
+        steps, axes = found
+        total = editor.make("reduce_sum", [editor.now(steps)], steps.shape[1:], eqn, axes=(0,))
+        if axes:
+            total = editor.make("reduce_sum", [total], eqn.outputs[0].shape, eqn, axes=axes)
+        editor.renamed[eqn.outputs[0]] = total
+    return editor.done()
+
+
+def _of_all_steps(graph: Graph, eqn: Equation) -> tuple[Value, tuple[int, ...]] | None:
+    """The steps that a sum adds up, and over which axes of a step besides; None where it is no such sum."""
+    operand, axes = eqn.inputs[0], [int(axis) for axis in eqn.params["axes"]]
+    steps = operand
+    while steps in graph.producer and graph.producer[steps].primitive == "reshape":  # type: ignore[index]
+        steps = graph.producer[steps].inputs[0]  # type: ignore[index]
+    made = graph.producer.get(steps)  # type: ignore[arg-type]
+    if made is None or steps not in _stacked(made) or steps.dtype.kind != "f" or not _for_products(graph, steps, eqn):
+        return None
+    for leading in range(1, len(steps.shape) + 1):
+        kept = len(steps.shape) - leading
+        first = len(operand.shape) - kept
+        same = first > 0 and operand.shape[first:] == steps.shape[leading:]
+        if same and set(range(first)) <= set(axes):
+            behind = (axis - first + leading - 1 for axis in axes if axis >= first)
+            return steps, (*range(leading - 1), *behind)  # type: ignore[return-value]
+    return None
+
+
+def _for_products(graph: Graph, steps: Value, besides: Equation) -> bool:
+    """Whether products alone read a value, besides one equation."""
+    readers = [eqn for eqn in graph.consumers.get(steps, ()) if eqn is not besides]
+    return steps not in graph.outputs and all(
+        eqn.primitive == "dot_general" or (eqn.primitive in SHOWING and _for_products(graph, eqn.outputs[0], besides))
+        for eqn in readers
+    )
+
 
 def sums_over_time(graph: Graph) -> Graph:
     """A sum over T of what a scan puts out becomes one more carry: it is summed in a register, and never stored."""

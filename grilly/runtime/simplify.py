@@ -11,7 +11,7 @@ from .hoist import hoisted
 from .identities import IDENTITIES
 from .ir import Atom, Aval, Equation, Graph, Literal, ScanParams, Value, WhileParams, with_body
 from .rewrite import Editor, common, live
-from .scans import sizes_over_time, sums_after_time, sums_over_time
+from .scans import sizes_over_time, sums_after_time, sums_over_time, time_first
 from .split import split
 
 Rewrite = Callable[[Editor, Equation], Sequence[Atom] | None]
@@ -19,7 +19,7 @@ Rewrite = Callable[[Editor, Equation], Sequence[Atom] | None]
 
 def simplify(graph: Graph) -> Graph:
     """All passes, in order."""
-    graph = live(common(rewritten(hoisted(graph))))
+    graph = live(common(rewritten(time_first(hoisted(graph)))))
     graph = live(sums_after_time(sizes_over_time(sums_over_time(graph))))
     return live(common(rewritten(taken_apart(graph))))
 

@@ -97,6 +97,16 @@ def mlp(x, w0, w1):
     return jnp.square(out.mean(0)).sum()
 
 
+def layer_gradients(x, w, b, g):
+    """Of a linear layer that feeds a scan, which adds up the gradient of the bias."""
+
+    def layer(w, b):
+        hidden = (x.reshape(-1, x.shape[2]) @ w + b).reshape(*x.shape[:2], -1)
+        return scanned(hidden, jnp.zeros(hidden.shape[1:]))[1]
+
+    return jax.vjp(layer, w, b)[1](g)
+
+
 def conv(x, w, stride=(1, 1), padding="SAME", groups=1, dilation=(1, 1)):
     return lax.conv_general_dilated(x, w, stride, padding, rhs_dilation=dilation, feature_group_count=groups)
 
@@ -284,6 +294,7 @@ PROGRAMS = {
     "scan_summed": Program(recurrent_sum, ((9, 50), (50,))),
     "scan_sizes": Program(recurrent_sizes, ((9, 50), (50,))),
     "cumulative": Program(lambda x: lax.scan(lambda c, x: (c + x, c + x), jnp.zeros(3), x, reverse=True), ((9, 3),)),
+    "layer_gradients": Program(layer_gradients, ((6, 4, 9), (9, 8), (8,), (6, 4, 8)), 5, 1e-5),
     "net": Program(mlp, ((5, 4, 9), (8, 9), (3, 8)), 4, 1e-5, elsewhere=3),
     "net_gradient": Program(lambda x, a, b: jax.grad(mlp, (1, 2))(x, a, b), ((5, 4, 9), (8, 9), (3, 8)), 8, 1e-5),
     "update_in_place": Program(sgd, ((50, 3), (50, 3), (50, 3)), donated=frozenset({0, 1})),

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 from jax import lax
+from programs import PROGRAMS
 from test_programs import instructions
 
 from grilly.runtime.ir import Aval
@@ -79,6 +80,14 @@ def test_a_deep_product_on_matrix_units_has_as_many_parts_as_run_at_once():
     plan = lower(lambda x, y: [x @ y], [Aval((128, depth), FLOATS), Aval((depth, 1152), FLOATS)], target=gpu).plan
     (product,) = (dispatch for dispatch in plan.dispatches if dispatch.label.startswith("tensor"))
     assert (product.label, product.groups) == ("tensor[14,128,1152]", (9 * 14, 1, 1))  # 16 would take two rounds
+
+
+def test_the_gradient_of_a_bias_is_summed_over_time_by_the_scan():
+    """Nobody reads all steps for it once more."""
+    layer = PROGRAMS["layer_gradients"]
+    found = lower(layer.function, [Aval(shape, FLOATS) for shape in layer.shapes])
+    tasks = [task for kernel in found.partition.kernels for task in kernel.tasks if task.kind == "reduction"]
+    assert [task.anchors[0].inputs[0].shape for task in tasks] == [(4, 8)]
 
 
 def test_a_twin_finds_the_place_of_its_neuron_once():
