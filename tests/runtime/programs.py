@@ -215,6 +215,7 @@ PROGRAMS = {
     "matmul_transposed": Program(lambda x, w: x @ w.T, ((17, 9), (23, 9)), 1, 1e-6),
     "matmul_bias": Program(lambda x, w, b: x @ w.T + b, ((17, 9), (23, 9), (23,)), 1, 1e-6),
     "slice_of_much": Program(lambda x: x[:, 5:261] * 2, ((300, 264),)),
+    "transpose_of_broken_rows": Program(lambda x: lax.transpose(x, (0, 2, 1)) + 1, ((8, 40, 300),)),
     "transpose_of_much": Program(lambda x: lax.transpose(x, (0, 2, 1)) + 1, ((2, 128, 300),)),
     "matmul_then_transpose": Program(lambda x, w: (x @ w).T + 1, ((17, 9), (9, 23)), 1, 1e-6),
     "matmul_of_bytes_then_transpose": Program(

@@ -9,7 +9,7 @@ from ..ir import Atom, Value
 from .pull import Pull
 from .task import WORKGROUP, Context, Task, groups_for, lanes_of
 
-ROWS = 8  # of a transposed array that neighbours read together: whole sectors of memory, for reading and for writing
+ROWS = 8  # of a transposed array that neighbours read together at least: whole sectors of memory
 
 
 def groups(task: Task) -> int:
@@ -21,7 +21,8 @@ def emit(ctx: Context, task: Task, group: Index) -> None:
     """Writes the section of a kernel that runs in workgroup number `group` of this task."""
     b, size = ctx.b, math.prod(task.domain)
     lanes = b.lanes = lanes_of(size, task)
-    local = _turned(b) if any(_reads_across(ctx, root) for root in task.roots) else b.local
+    across = [root for root in task.roots if _reads_across(ctx, root)]
+    local = _turned(b, _rows(ctx, across[0], lanes)) if across else b.local
     invocation = add(b, mul(b, group, WORKGROUP), local)
     with b.when(less(b, invocation, size // lanes)):
         first = mul(b, assume(invocation, size // lanes), lanes)
@@ -29,9 +30,21 @@ def emit(ctx: Context, task: Task, group: Index) -> None:
     b.lanes = 1
 
 
-def _turned(b: Builder) -> Index:
-    """This invocation's number where neighbours work on different rows: of each row, some invocations in turn."""
-    return add(b, mul(b, mod(b, b.local, ROWS), WORKGROUP // ROWS), div(b, b.local, ROWS))
+def _rows(ctx: Context, root: Value, lanes: int) -> int:
+    """Of a transposed array, the rows that a workgroup's neighbours work on: as many as it has, a power of two.
+
+    Of bytes they work on no more than they have to.
+    """
+    value = ctx.graph.producer[root].inputs[0]
+    while isinstance(value, Value) and value not in ctx.pointers and ctx.graph.producer[value].inputs:
+        value = ctx.graph.producer[value].inputs[0]
+    many = WORKGROUP * lanes // root.shape[-1] if value.dtype.itemsize == 4 else 0
+    return max(ROWS, 1 << many.bit_length() >> 1)
+
+
+def _turned(b: Builder, rows: int) -> Index:
+    """This invocation's number where neighbours work on different rows: of each, some invocations in turn."""
+    return add(b, mul(b, mod(b, b.local, rows), WORKGROUP // rows), div(b, b.local, rows))
 
 
 def _reads_across(ctx: Context, root: Value) -> bool:
