@@ -198,6 +198,8 @@ PROGRAMS = {
         1,
         1e-6,
     ),
+    "many_rows": Program(lambda x: (x.sum(1), x.max(1)), ((8200, 512),), 1, 1e-6),
+    "many_broken_rows": Program(lambda x, y: (x.sum(1), y.max(1)), ((8200, 261), (8200, 300)), 1, 1e-6),
     "sum_columns": Program(lambda x: x.sum(0), ((50, 70),), 1, 1e-6),
     "sum_middle": Program(lambda x: (x.sum((0, 2)), x.max((0, 2))), ((5, 7, 6),), 1, 1e-6),
     "max_min": Program(lambda x: (x.max(1), x.min(1)), ((5, 7),)),

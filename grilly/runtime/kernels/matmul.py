@@ -201,10 +201,10 @@ class _Workgroup:
         """One tile of depth: what was fetched meets; the next is fetched while this one is multiplied."""
         b, count = self.b, (self.tile.quads * QUAD) ** 2
         sums, values = carried[:count], carried[count:]
-        b.barrier()  # the last tile has been read
+        b.barrier(buffers=False)  # the last tile has been read
         self.left.laid(values[: self.cut])
         self.right.laid(values[self.cut :])
-        b.barrier()
+        b.barrier(buffers=False)
         fetched = self._fetched(following(b, k0, self.tile.depth, self.p.sizes[3]))
         for k in range(self.tile.depth):
             left, right = self.left.read(k, self.tile.quads), self.right.read(k, self.tile.quads)

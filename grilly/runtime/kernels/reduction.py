@@ -21,6 +21,9 @@ from .task import WORKGROUP, Context, Task
 SUM = {"f": Op.FAdd, "i": Op.IAdd, "u": Op.IAdd, "b": Op.LogicalOr}
 PRODUCT = {"f": Op.FMul, "i": Op.IMul, "u": Op.IMul, "b": Op.LogicalAnd}
 WIDE = 4  # neighbours that one load brings
+LOADS = 4  # that are on their way together
+MANY = 1 << 18  # invocations that keep a large GPU busy
+FEWEST = 8  # invocations that share a result even where results are many: their wide loads lie side by side
 
 
 def _by_kind(ops: dict[str, Op]) -> Callable[[Builder, Ref, Ref], Ref]:
@@ -78,8 +81,9 @@ def layout(shape: Sequence[int], axes: Sequence[int]) -> Layout:
     kept = [extent for axis, extent in enumerate(shape) if axis not in axes]
     results, folded = math.prod(kept), math.prod(shape[axis] for axis in axes)
     inner = bool(kept) and (len(shape) - 1) not in axes
-    most = max(_power_of_two(results), 1)
-    outputs = min(most, 32 if inner else WORKGROUP // _power_of_two(folded))
+    most, enough = max(_power_of_two(results), 1), _power_of_two(MANY // max(results, 1))
+    sharing = min(_power_of_two(folded), max(FEWEST, enough, _power_of_two(-(-folded // (WIDE * LOADS)))))
+    outputs = min(most, 32 if inner else WORKGROUP // sharing)
     return Layout(outputs, WORKGROUP // outputs, inner)
 
 
@@ -124,7 +128,7 @@ def emit_stage(ctx: Context, task: Task) -> None:
 
     def body(group: Index, _: list) -> list:
         emit(ctx, task, group)
-        b.barrier()  # the next round uses the same workgroup memory
+        b.barrier(buffers=False)  # the next round uses the same workgroup memory
         return []
 
     if count == 1:
@@ -160,18 +164,21 @@ def _folded(
     def combined(x: list[Ref], y: list[Ref]) -> list[Ref]:
         return [COMBINE[eqn.primitive](b, *pair) for eqn, *pair in zip(task.anchors, x, y, strict=True)]
 
+    turns = count // lanes
+    loads = math.gcd(turns // spread.sharing, LOADS) if turns % spread.sharing == 0 else 1
+
     def body(nth: Index, so_far: list[Ref]) -> list[Ref]:
-        first, b.lanes = mul(b, nth, lanes), lanes
-        found = [element(add(b, first, lane)) for lane in range(lanes)]
+        nths = [assume(add(b, nth, k * spread.sharing), turns) for k in range(loads)]
+        firsts, b.lanes = [mul(b, nth, lanes) for nth in nths], lanes
+        found = [element(add(b, first, lane)) for first in firsts for lane in range(lanes)]
         b.lanes = 1
         while len(found) > 1:
             found = [combined(x, y) for x, y in zip(found[::2], found[1::2], strict=True)]
         return combined(so_far, found[0])
 
     # Invocations beyond the last result fold nothing.
-    turns = count // lanes
     end = turns if isinstance(inside, bool) else b.select(inside, b.as_ref(turns), b.as_ref(0))
-    return b.loop(share, end, spread.sharing, start, body, bound=max(turns, 1))
+    return b.loop(share, end, loads * spread.sharing, start, body, bound=max(turns, 1))
 
 
 def _runs(shape: tuple[int, ...], axes: tuple[int, ...]) -> list[tuple[int, bool]]:
@@ -194,7 +201,7 @@ def _meet(b: Builder, task: Task, spread: Layout, shares: list, folded: list[Ref
         b.write_shared(shared, b.local, value)
     half = spread.sharing // 2
     while half:
-        b.barrier()
+        b.barrier(buffers=False)
         with b.when(less(b, share, half)):
             for eqn, shared in zip(task.anchors, shares, strict=True):
                 other = add(b, b.local, half * spread.stride)
