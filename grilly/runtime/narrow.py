@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from .floats16 import BOOL
 from .ir import Aval, Equation, Graph, ScanParams, Value
+from .kernels.matmul import fetched_once
 from .kernels.pull import RULES
 from .kernels.scan import kind_of
 from .rewrite import Editor
@@ -34,12 +35,23 @@ def _sequences(eqn: Equation) -> range:
 
 
 def _pays(graph: Graph, value: Value) -> bool:
-    """Whether a sequence is large, and read element by element: a product would have it converted by another kernel."""
-    readers = list(graph.consumers.get(value, ()))
-    for eqn in readers:
-        if eqn.primitive in RULES:
-            readers += graph.consumers.get(eqn.outputs[0], ())
-    return value.dtype != BOOL and value.size >= LARGE and all(eqn.primitive != "dot_general" for eqn in readers)
+    """Whether a sequence is large, and read element by element, or by products that fetch each element once.
+
+    Another product would have it converted by another kernel.
+    """
+    shown = [value]
+    for atom in shown:
+        shown += [eqn.outputs[0] for eqn in graph.consumers.get(atom, ()) if eqn.primitive in RULES]
+    read = [(eqn, k) for atom in shown for eqn in graph.consumers.get(atom, ()) for k in _places(eqn, atom)]
+    once = all(atom.size == value.size for atom in shown)
+    products = [(eqn, k) for eqn, k in read if eqn.primitive == "dot_general"]
+    pays = not products or (once and all(fetched_once(*reader) for reader in products))
+    return value.dtype != BOOL and value.size >= LARGE and pays
+
+
+def _places(eqn: Equation, atom: Value) -> list[int]:
+    """Which of an equation's inputs an atom is."""
+    return [k for k, operand in enumerate(eqn.inputs) if operand is atom]
 
 
 def _with_bools(eqn: Equation, numbers: list[int]) -> Equation:

@@ -45,8 +45,19 @@ def test_spikes_that_are_a_result_stay_numbers():
     assert "float32[5,3,8,12] = scan" in kernels(lambda x: [spikes(x), pooled(x)], SHAPE)
 
 
-def test_spikes_that_a_product_reads_stay_numbers():
-    assert "float32[5,3,8,12] = scan" in kernels(lambda x, w: [spikes(x) @ w], SHAPE, (12, 7))
+def test_spikes_that_a_product_reads_many_times_stay_numbers():
+    assert "float32[5,3,8,12] = scan" in kernels(lambda x, w: [spikes(x) @ w], SHAPE, (12, 200))
+
+
+def test_spikes_that_a_product_reads_once_are_bytes(device):
+    """The last layer's spikes, with as few columns as there are classes."""
+    x, w, g = (
+        np.random.default_rng(k).standard_normal(s).astype(F32) for k, s in enumerate((SHAPE, (12, 7), (5, 3, 8, 7)))
+    )
+    products = lambda x, w, g: [(s := spikes(x)) @ w, jnp.einsum("tijk,tijn->kn", s, g)]  # noqa: E731
+    assert "bool[5,3,8,12] = scan" in kernels(products, SHAPE, (12, 7), (5, 3, 8, 7))
+    for ours, theirs in zip(grilly.jit(products, device=device)(x, w, g), products(x, w, g), strict=True):
+        np.testing.assert_allclose(np.asarray(ours), theirs, rtol=1e-5, atol=1e-5)
 
 
 def test_small_sequences_stay_numbers(monkeypatch):
