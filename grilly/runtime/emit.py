@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import ShaderError
-from .builder import Builder, Index, Ref
+from .builder import Builder, Index
 from .indexing import add, assume, less, mul, scalar_place, sub
-from .ir import Aval, Graph, Value
+from .ir import Atom, Aval, Graph, Value
 from .kernels import map as maps
 from .kernels import matmul, reduction, scan, sort, tensor
 from .kernels.operand import PRODUCTS
@@ -20,6 +20,7 @@ KINDS = {"map": maps, "reduction": reduction, "scan": scan, "matmul": matmul, "t
 GROUPS = {name: kind.groups for name, kind in KINDS.items() if kind is not scan}
 EMIT = {name: kind.emit for name, kind in KINDS.items()}
 STAGE = {"map": maps.emit_stage, "reduction": reduction.emit_stage}
+ROUNDS = 8  # of a task that is only perhaps needed, in one workgroup: if it is not, there are fewer to begin and end
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,15 @@ def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Targe
     coherent, stores = [v in passed_on for v in values], [v in stored_to for v in values]
     b = Builder(avals, _invocations(kernel, target), coherent, stores, table, target)
     ctx = Context(b, graph, target, {value: k for k, value in enumerate(values)})
-    counts = [_groups(section, target) for section in kernel.sections]
+    rounds = [_rounds(graph, section, known) for section in kernel.sections]
+    counts = [-(-_groups(section, target) // many) for section, many in zip(kernel.sections, rounds, strict=True)]
     grid = _grid(sum(counts), target)
     group = _group(b, grid, sum(counts))
     start = 0
-    for section, count in zip(kernel.sections, counts, strict=True):
+    for section, count, many in zip(kernel.sections, counts, rounds, strict=True):
         here = sub(b, group, start) if len(counts) > 1 else group
         with b.when(_within(b, here, count, len(counts) > 1 or grid[1] > 1)):
-            _section(ctx, section, assume(here, count), known)
+            _section(ctx, section, assume(here, count), known, many)
         start += count
     name = "+".join(task.label for task in kernel.tasks)
     bindings = _bindings(name, avals, stores, target) if target.bindings else ()
@@ -64,6 +66,18 @@ def _groups(section: tuple[Task, ...], target: Target) -> int:
     if others:
         return 1
     return scan.groups(task, target) if task.kind == "scan" else GROUPS[task.kind](task)
+
+
+def _rounds(graph: Graph, section: tuple[Task, ...], stored: Mapping[Value, None]) -> int:
+    """How many of a section's workgroups run one after another, in one."""
+    task, *others = section
+    return 1 if others or _flag(graph, task, stored) is None else ROUNDS
+
+
+def _flag(graph: Graph, task: Task, stored: Mapping[Value, None]) -> Atom | None:
+    """What says whether a map or a reduction is needed; None if it always is."""
+    flags = asked(graph, stored, task.roots) if task.kind in STAGE else {None}
+    return flags.pop() if len(flags) == 1 else None
 
 
 def _invocations(kernel: Kernel, target: Target) -> int:
@@ -92,11 +106,15 @@ def _passed_on(section: tuple[Task, ...], read: Mapping[Task, Mapping[Value, boo
     return {v for task in section for v in read[task] if v in written}
 
 
-def _section(ctx: Context, section: tuple[Task, ...], group: Index, stored: Mapping[Value, None]) -> None:
+def _section(ctx: Context, section: tuple[Task, ...], group: Index, stored: Mapping[Value, None], rounds: int) -> None:
     if len(section) == 1:
         (task,) = section
-        with ctx.b.when(_is_needed(ctx, task, stored)):
+        flag = _flag(ctx.graph, task, stored)
+        if flag is None:
             EMIT[task.kind](ctx, task, group)
+        else:
+            with ctx.b.when(ctx.pull(task).at(flag, scalar_place(ctx.b))):
+                _in_rounds(ctx, task, group, rounds)
         return
     for k, task in enumerate(section):
         if k:
@@ -104,11 +122,18 @@ def _section(ctx: Context, section: tuple[Task, ...], group: Index, stored: Mapp
         STAGE[task.kind](ctx, task)
 
 
-def _is_needed(ctx: Context, task: Task, stored: Mapping[Value, None]) -> Ref | bool:
-    """Whether somebody will look at a map's or a reduction's results."""
-    flags = asked(ctx.graph, stored, task.roots) if task.kind in STAGE else {None}
-    flag = flags.pop() if len(flags) == 1 else None
-    return True if flag is None else ctx.pull(task).at(flag, scalar_place(ctx.b))
+def _in_rounds(ctx: Context, task: Task, group: Index, rounds: int) -> None:
+    """The work of so many workgroups."""
+    b, count = ctx.b, GROUPS[task.kind](task)
+
+    def body(nth: Index, _: list) -> list:
+        here = add(b, mul(b, group, rounds), nth)
+        with b.when(less(b, here, count)):
+            EMIT[task.kind](ctx, task, assume(here, count))
+        b.barrier(buffers=False)  # the next round uses the same workgroup memory
+        return []
+
+    b.loop(0, rounds, 1, [], body, bound=rounds)
 
 
 def _grid(groups: int, target: Target) -> tuple[int, int, int]:
