@@ -22,7 +22,22 @@ from .floats16 import BOOL, F16, F32
 from .images import Album, Layout
 from .ir import Atom, Aval, Equation, Graph, Literal, Value
 from .kernels.operand import Axes, exchanged
-from .kernels.spread import DEPTH, Spread, Tile, View, columns, is_coarse, panels, plain, suits, tiles, whole
+from .kernels.spread import (
+    DEPTH,
+    FLOATS,
+    Spread,
+    Tile,
+    View,
+    columns,
+    is_coarse,
+    panels,
+    plain,
+    rows,
+    suits,
+    tiles,
+    whole,
+)
+from .partition import SAME_PLACE
 from .parts import in_parts
 from .rewrite import Editor, common, live
 from .scans import sizes_over_time
@@ -52,11 +67,17 @@ def products(graph: Graph, target: Target) -> Graph:
 
 @dataclass(frozen=True)
 class _Operand:
-    """An operand in half floats: its parts, the scale of its rows, where the words lie."""
+    """An operand in half floats: its parts, the scale of its rows, where the words lie.
+
+    Of one that may turn out to be spikes: whether it needs scale and parts, and what is read if it does not; the first
+    part, where there is nothing else.
+    """
 
     parts: list[Value]
     scale: Value | None
     view: View
+    needed: Atom | None = None
+    given: Value | None = None
 
 
 def _on_matrices(
@@ -70,7 +91,6 @@ def _on_matrices(
     p, most = read.product, 1 if is_coarse(eqn) else 2
     wanted = [None if operand in known else most for operand in eqn.inputs]
     told = next((k for k in range(2) if wanted[k] == 2 and not read.seen[k] and eqn.inputs[k] in perhaps), None)
-    needed = None if told is None else _needs_two(editor, eqn, perhaps[eqn.inputs[told]])
     general = wanted == [2, 2] and told is None
 
     sides = []
@@ -78,10 +98,13 @@ def _on_matrices(
     for side, (operand, axes, count, seen) in enumerate(operands):
         if seen:
             sides.append(_laid_out(editor, eqn, *seen, count))
+        elif side == told:
+            sides.append(_told(editor, eqn, operand, axes, perhaps[operand]))
         else:
-            sides.append(_split(editor, eqn, operand, axes, count, general, needed if side == told else None))
+            sides.append(_split(editor, eqn, operand, axes, count, general))
     left, right = sides
     parts, views = (len(left.parts), len(right.parts)), (left.view, right.view)
+    given = None if told is None else sides[told].given
     spread = Spread(
         product=p,
         depth=whole(p.sizes[3]),
@@ -90,10 +113,11 @@ def _on_matrices(
         scaled=(left.scale is not None, right.scale is not None),
         tile=_tile(target, p.sizes, parts, (left.view.depth_last, right.view.depth_last)),
         told=told,
+        given=None if told is None or given is None else rows(p.sizes[0], p.sizes[1 + told], p.sizes[3]),
     )
     inputs: list[Atom] = [*left.parts, *right.parts]
     inputs += [side.scale for side in sides if side.scale is not None]
-    inputs += [] if needed is None else [needed]
+    inputs += [atom for side in sides for atom in (side.needed, side.given) if atom is not None]
     order = {} if read.order == tuple(sorted(read.order)) else {"order": read.order}
     return editor.made("matrix_product", inputs, eqn.outputs[0].aval, eqn, spread=spread, **order)
 
@@ -108,34 +132,62 @@ def _tile(
     return next((tile for tile in choices if tile.count(sizes) * tile.invocations >= BUSY), choices[-1])
 
 
-def _split(
-    editor: Editor, eqn: Equation, operand: Atom, axes: Axes, parts: int | None, general: bool, needed: Atom | None
-) -> _Operand:
-    """The operand as so many half floats; None where it is one as it is.
-
-    If it may turn out to do with one, the scale and a second part are found only where they are `needed`. (That is
-    known row by row: by the way, so are the scales of rows.)
-    """
+def _split(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, parts: int | None, general: bool) -> _Operand:
+    """The operand as so many half floats; None where it is one as it is."""
     now = editor.now(operand)
-    depth_last = len(now.shape) - 1 in axes[2]
+    scale = None if parts is None else _scale_of_rows(editor, eqn, now, axes)
+    found, view = _in_parts(editor, eqn, now, axes, scale, parts, general)
+    return _Operand(found, scale, view)
 
-    def halves(array: Atom, scale: Value | None, count: int | None) -> tuple[list[Value], View]:
-        matrix = _matrix(editor, eqn, array, axes, depth_last)
-        if scale is not None:
-            kept = (0, 1) if depth_last else (0, 2)
-            matrix = _scaled(editor, eqn, matrix, scale, kept if scale.shape else ())
-        matrix, view = _in_words(editor, eqn, matrix, depth_last, general)
-        return _halves(editor, eqn, matrix, count), view
 
-    if needed is None:
-        scale = None if parts is None else _scale_of_rows(editor, eqn, now, axes)
-        found, view = halves(now, scale, parts)
-        return _Operand(found, scale, view)
+def _told(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, argument: Value) -> _Operand:
+    """An operand that shows an argument, and may turn out to be spikes: the scale and a second part where needed.
+
+    (That is known row by row: by the way, so are the scales of rows.) The first part is not needed, either, if the
+    product can read the argument's rows.
+    """
+    now, needed = editor.now(operand), _needs_two(editor, eqn, argument)
     seen = editor.made("if_needed", [now, needed], now.aval, eqn)
-    scale = _scale_of_rows(editor, eqn, now if depth_last else seen, axes)
+    scale = _scale_of_rows(editor, eqn, now if _is_depth_last(now, axes) else seen, axes)
+    found, view = _in_parts(editor, eqn, seen, axes, scale, 2, False)
+    if _is_rows(editor, now, axes, argument):
+        return _Operand(found, scale, view, needed, argument)
     one = Literal(np.ones((), F32))
-    (first,), view = halves(now, editor.made("select_n", [needed, one, scale], scale.aval, eqn), 1)
-    return _Operand([first, *halves(seen, scale, parts)[0][1:]], scale, view)
+    scale_of_first = editor.made("select_n", [needed, one, scale], scale.aval, eqn)
+    first, _ = _in_parts(editor, eqn, now, axes, scale_of_first, 1, False)
+    return _Operand([*first, *found[1:]], scale, view, needed)
+
+
+def _is_rows(editor: Editor, operand: Atom, axes: Axes, argument: Value) -> bool:
+    """Whether an operand is an argument's rows of whole wide loads, along the depth, in their order."""
+    in_order = [axis for group in axes for axis in group] == list(range(len(operand.shape)))
+    whole_loads = _is_depth_last(operand, axes) and operand.shape[-1] % FLOATS == 0
+    return in_order and whole_loads and _unshaped(editor, operand) is argument
+
+
+def _unshaped(editor: Editor, atom: Atom) -> Atom:
+    """What reshapes show."""
+    producers = {value: made for made in editor.equations for value in made.outputs}
+    while isinstance(atom, Value) and atom in producers and producers[atom].primitive in SAME_PLACE:
+        atom = producers[atom].inputs[0]
+    return atom
+
+
+def _is_depth_last(operand: Atom, axes: Axes) -> bool:
+    return len(operand.shape) - 1 in axes[2]
+
+
+def _in_parts(
+    editor: Editor, eqn: Equation, array: Atom, axes: Axes, scale: Value | None, parts: int | None, general: bool
+) -> tuple[list[Value], View]:
+    """An operand's parts, scaled, and where their words lie."""
+    depth_last = _is_depth_last(array, axes)
+    matrix = _matrix(editor, eqn, array, axes, depth_last)
+    if scale is not None:
+        kept = (0, 1) if depth_last else (0, 2)
+        matrix = _scaled(editor, eqn, matrix, scale, kept if scale.shape else ())
+    matrix, view = _in_words(editor, eqn, matrix, depth_last, general)
+    return _halves(editor, eqn, matrix, parts), view
 
 
 def _in_words(editor: Editor, eqn: Equation, matrix: Value, depth_last: bool, general: bool) -> tuple[Value, View]:
@@ -262,8 +314,13 @@ def _scale(editor: Editor, eqn: Equation, array: Atom) -> Value:
 
 
 def _largest(editor: Editor, eqn: Equation, array: Atom, axes: Sequence[int]) -> Atom:
-    """The largest sizes along axes."""
-    return _folded(editor, eqn, "reduce_max", editor.make("abs", [array], array.shape, eqn), axes)
+    """The largest sizes along axes. Those of rows are found row by row in what reshapes show: others may look there."""
+    base, shape = array, [extent for axis, extent in enumerate(array.shape) if axis not in axes]
+    if axes == [len(array.shape) - 1] and _unshaped(editor, array).shape[-1:] == array.shape[-1:]:
+        base = _unshaped(editor, array)
+        axes = [len(base.shape) - 1]
+    found = _folded(editor, eqn, "reduce_max", editor.make("abs", [base], base.shape, eqn), axes)
+    return found if list(found.shape) == shape else editor.make("reshape", [found], shape, eqn)
 
 
 def _needs_two(editor: Editor, eqn: Equation, argument: Value) -> Atom:

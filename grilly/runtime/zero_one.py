@@ -27,17 +27,16 @@ def zero_one(graph: Graph, given: frozenset[Value] = frozenset()) -> set[Value]:
 
 
 def may_be_spikes(graph: Graph, products: Iterable[Equation]) -> dict[Atom, Value]:
-    """What shows which argument that may turn out to be spikes: of two that are multiplied, the larger one.
-
-    Weights are fewer.
+    """What shows which argument that may turn out to be spikes: of two that are multiplied, the one of more axes (time,
+    and a batch), or of as many, the larger one. The other is weights.
     """
     shown: dict[Atom, Value] = {value: value for value in graph.inputs if value.shape}
     for eqn in graph.equations:
         if shows(eqn) and eqn.inputs[0] in shown:
             shown.update(dict.fromkeys(eqn.outputs, shown[eqn.inputs[0]]))
     pairs = [[shown[operand] for operand in eqn.inputs if operand in shown] for eqn in products]
-    larger = {max(pair, key=lambda value: value.size) for pair in pairs if len(pair) == 2}
-    return {atom: argument for atom, argument in shown.items() if argument in larger}
+    likely = {max(pair, key=lambda value: (len(value.shape), value.size)) for pair in pairs if len(pair) == 2}
+    return {atom: argument for atom, argument in shown.items() if argument in likely}
 
 
 def shows(eqn: Equation) -> bool:

@@ -104,6 +104,7 @@ def test_its_gradients_are_as_accurate(pair, device):
 ELEVEN_BITS = 2.0**-10 * np.random.default_rng(4).integers(1 << 10, 1 << 11, (200, 136))  # from 1 to 2
 INPUTS = {
     "spikes": spikes(200, 136),
+    "half a word more": spikes(200, 140),
     "negative zeros": -0.0 * spikes(200, 136),
     "counts": np.random.default_rng(5).integers(-2048, 2049, (200, 136)),
     "11 bits": ELEVEN_BITS * 2.0 ** np.random.default_rng(6).integers(-14, 15, (200, 136)),
@@ -113,10 +114,10 @@ INPUTS = {
 @pytest.mark.parametrize("x", INPUTS.values(), ids=INPUTS.keys())
 def test_inputs_that_turn_out_to_be_spikes_give_the_same_bits(x, device):
     """... as beside a number that needs more bits: half of each number is then multiplied for nothing."""
-    x, w, g = x.astype(F32), normal(96, 136), normal(200, 96, seed=3)
+    x, w, g = x.astype(F32), normal(96, x.shape[1]), normal(200, 96, seed=3)
     run = grilly.jit(lambda x, w, g: jax.vjp(lambda w: x @ w.T, w)[1](g)[0], device=device)
     forth = grilly.jit(lambda x, w: x @ w.T, device=device)
-    more = np.concatenate([x, np.full((1, 136), 0.1, F32)])
+    more = np.concatenate([x, np.full((1, x.shape[1]), 0.1, F32)])
     np.testing.assert_array_equal(forth(x, w), np.asarray(forth(more, w))[:200])
     is_as_accurate(run(x, w, g), g.T.copy(), x)
     np.testing.assert_array_equal(run(x, w, g), run(more, w, np.concatenate([g, np.zeros((1, 96), F32)])))
@@ -246,17 +247,27 @@ def test_a_scan_finds_the_scales_of_what_it_puts_out():
     assert labels(found) == ["scan[16,64]", *split, "tensor[4,64,96]", "map[64,96]"]
 
 
-def test_the_larger_of_two_arguments_may_turn_out_to_be_spikes():
+def test_of_two_arguments_that_of_more_axes_or_the_larger_one_may_turn_out_to_be_spikes():
     told = lambda *args: [spread.told for spread in spreads_of(*args)]  # noqa: E731
     net = lambda x, w, v: (jnp.tanh(x @ w) @ v).sum()  # noqa: E731
     shapes = (512, 128), (128, 256), (256, 128)
     assert told(jnp.matmul, *shapes[:2]) == [0]
     assert told(jnp.matmul, (64, 128), (128, 64)) == [0]
     assert told(jnp.matmul, (64, 128), (128, 256)) == [1]
+    assert told(jnp.matmul, (4, 16, 128), (128, 256)) == [0]
     assert told(lambda x, w: (x > 0).astype(F32) @ w, *shapes[:2]) == [None]
     assert told(lambda x, w: jnp.matmul(x, w, precision=lax.Precision.HIGH), *shapes[:2]) == [None]
     # x is asked forth and for the gradient by w; for those by v and by tanh, neither weights nor what is computed.
     assert [side is None for side in told(jax.grad(net, (1, 2)), *shapes)].count(True) == 2
+
+
+def test_spikes_are_read_as_they_are_given_where_their_rows_lie_along_the_depth():
+    given = lambda *args: [spread.given is not None for spread in spreads_of(*args)]  # noqa: E731
+    assert given(jnp.matmul, (512, 140), (140, 256)) == [True]
+    assert given(lambda x, w: x.reshape(512, 140) @ w, (8, 64, 140), (140, 256)) == [True]
+    assert given(lambda x, w: x[:, :140] @ w, (512, 144), (140, 256)) == [False]
+    assert given(jnp.matmul, (512, 130), (130, 256)) == [False]  # of broken words
+    assert given(lambda x, w: x.T @ w, (140, 512), (140, 256)) == [False]
 
 
 def test_a_shallow_product_needs_the_bit_that_two_half_floats_lack():

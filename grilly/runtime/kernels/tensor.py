@@ -4,7 +4,6 @@ A workgroup computes one tile of the result: for each tile of depth it multiplie
 parts' tiles pass through workgroup memory, and are fetched into registers while the ones before are multiplied.
 """
 
-import copy
 import itertools
 import math
 
@@ -16,11 +15,10 @@ from ..indexing import Place, add, assume, div, following, joined, less, mod, mu
 from ..ir import Atom
 from ..spirv import Op
 from .results import ROWS, At, side_of, store_neighbours
-from .spread import DEPTH, Spread, Strides, layout
+from .spread import DEPTH, FLOATS, Spread, Strides, View, layout
 from .task import Context, Task
 
 NEAR = 8  # rows of tiles that run side by side, so that they find each other's operands in the cache
-FLOATS = 4  # in a word of workgroup memory
 TOGETHER = 4  # words of the result that an invocation stores at once
 BANKS = 8  # words that can be stored at once, one in each
 
@@ -41,28 +39,28 @@ def emit(ctx: Context, task: Task, group: Index) -> None:
 
 
 class _Factor:
-    """One operand's tile: fetched, laid into workgroup memory, read as matrices."""
+    """One operand's tile: fetched, laid into workgroup memory, read as matrices.
 
-    def __init__(
-        self, m: Matrices, spread: Spread, use: int, pointers: list[int], batch: Index, start: Index, word: int
-    ) -> None:
-        self.m, self.b, self.use, self.pointers, self.first = m, m.b, use, pointers, word
-        t = spread.tile
-        self.view, self.start = spread.views[use], start
+    Args:
+        work: Whose tile it is.
+        use: Which operand.
+        view: Where its words lie.
+        pointers: To its parts.
+        word: Where in workgroup memory it lies.
+    """
+
+    def __init__(self, work: "_Workgroup", use: int, view: View, pointers: list[int], word: int) -> None:
+        self.m, self.b, self.use, self.pointers, self.first = work.m, work.b, use, pointers, word
+        t = work.tile
+        self.view, self.start = view, (work.row0, work.column0)[use]
         self.depth_last, (self.free, self.depth) = self.view.depth_last, self.view.extents
         extent = (t.rows, t.columns)[use]
         self.major, self.stride, self.plane = layout(extent, self.depth_last)
         self.minor = self.stride - 1
-        self.batch = add(self.b, _along(self.b, self.view.batch, batch), self.view.start)
+        self.batch = add(self.b, _along(self.b, self.view.batch, work.batch), self.view.start)
         rows, columns, depth = t.shape
-        self.kind = m.factor(*((rows, depth), (depth, columns))[use], use)
+        self.kind = self.m.factor(*((rows, depth), (depth, columns))[use], use)
         self.step = (rows, columns)[use]
-
-    def alone(self) -> "_Factor":
-        """The same with its first part alone."""
-        one = copy.copy(self)
-        one.pointers = self.pointers[:1]
-        return one
 
     def _places(self) -> list[tuple[Index, Index, Ref | bool]]:
         """This invocation's share of a tile's words: the row, the word in it, and whether there is one."""
@@ -88,32 +86,36 @@ class _Factor:
 
     def fetched(self, nth: Index) -> list[Ref]:
         """This invocation's words of tile number `nth` of the depth; zeros beyond the edges."""
-        b, found = self.b, []
-        zero = b.const(np.uint32(0))
+        found = []
         for major, minor, exists in self._places():
-            along = mul(b, minor, HALVES)
-            free, k = (major, along) if self.depth_last else (along, major)
-            free, k = add(b, self.start, free), joined(b, nth, DEPTH, k)
-            inside = b.both(exists, b.both(less(b, free, self.free), less(b, k, self.depth)))
-            free, k = (
-                assume(safe(b, inside, free, self.free), self.free),
-                assume(safe(b, inside, k, self.depth), self.depth),
-            )
-            free, k = (free, div(b, k, HALVES)) if self.depth_last else (div(b, free, HALVES), k)
-            within = add(b, _along(b, self.view.free, free), _along(b, self.view.depth, k))
-            index = add(b, self.batch, within)
-            for pointer in self.pointers:
-                found += [b.select(inside, part, zero) for part in self.m.fetch(pointer, index)]
+            for start in range(0, HALVES, self.view.each):
+                along = add(self.b, mul(self.b, minor, HALVES), start)
+                found += self._word(nth, *((major, along) if self.depth_last else (along, major)), exists)
         return found
 
+    def _word(self, nth: Index, free: Index, k: Index, exists: Ref | bool) -> list[Ref]:
+        """The word of each part that begins at an element of the tile."""
+        b, each, zero = self.b, self.view.each, self.b.const(np.uint32(0))
+        free, k = add(b, self.start, free), joined(b, nth, DEPTH, k)
+        inside = b.both(exists, b.both(less(b, free, self.free), less(b, k, self.depth)))
+        free, k = (
+            assume(safe(b, inside, free, self.free), self.free),
+            assume(safe(b, inside, k, self.depth), self.depth),
+        )
+        free, k = (free, div(b, k, each)) if self.depth_last else (div(b, free, each), k)
+        within = add(b, _along(b, self.view.free, free), _along(b, self.view.depth, k))
+        index = add(b, self.batch, within)
+        return [b.select(inside, part, zero) for pointer in self.pointers for part in self.m.fetch(pointer, index)]
+
     def laid(self, words: list[Ref]) -> None:
-        """Stores what was fetched."""
-        b, left = self.b, iter(words)
+        """Stores what was fetched: of float32, its half floats."""
+        b, left, each = self.b, iter(words), self.view.each
         for major, minor, exists in self._places():
             index = add(b, add(b, mul(b, major, self.stride), minor), self.first)
             with b.when(exists):
                 for part in range(len(self.pointers)):
-                    self.m.write(add(b, index, part * self.plane), list(itertools.islice(left, 4)))
+                    word = list(itertools.islice(left, FLOATS * HALVES // each))
+                    self.m.write(add(b, index, part * self.plane), word if each == HALVES else self.m.halves(word))
 
     def matrix(self, part: int, first: Index, nth: int, k: int) -> int:
         """The `nth` matrix from row (or column) `first` of the tile on, at depth `k`."""
@@ -165,10 +167,10 @@ class _Depth:
     def _accumulate(self, nth: Index, words: list[Ref]) -> list[Ref]:
         """Lays down the tiles that were fetched, fetches the next, multiplies."""
         b = self.b
-        b.barrier()  # the last tiles have been read
+        b.barrier(buffers=False)  # the last tiles have been read
         self.left.laid(words[: self.cut])
         self.right.laid(words[self.cut :])
-        b.barrier()
+        b.barrier(buffers=False)
         fetched = self._fetched(following(b, nth, 1, self.tiles))
         self._multiply()
         return fetched
@@ -214,10 +216,12 @@ class _Workgroup:
         self.m = m = Matrices(ctx.b, max(self.staging, t.words((left, right), self.spread.depth_last)))
         self.batch, self.row0, self.column0 = self._corner(assume(group, groups(task)))
         pointers = [ctx.pointers[value] for value in self.eqn.inputs[: left + right]]  # type: ignore[index]
-        self.left = _Factor(m, self.spread, A, pointers[:left], self.batch, self.row0, 0)
-        self.right = _Factor(m, self.spread, B, pointers[left:], self.batch, self.column0, left * self.left.plane)
+        views = self.spread.views
+        self.left = _Factor(self, A, views[A], pointers[:left], 0)
+        self.right = _Factor(self, B, views[B], pointers[left:], left * self.left.plane)
         if self.spread.told is not None:
-            self.needed = ctx.pull(task).at(self.eqn.inputs[-1], scalar_place(ctx.b))
+            needed = self.eqn.inputs[-1 if self.spread.given is None else -2]
+            self.needed = ctx.pull(task).at(needed, scalar_place(ctx.b))
         self.kind, self.exact = m.sum(t.shape[0], t.shape[1]), max(left, right) > 1
         self.sums = self._variables()
         self.totals = self._variables() if self.exact else self.sums
@@ -250,22 +254,30 @@ class _Workgroup:
             m.set(variable, m.zero(self.kind))
         self._summed()
         for nth in range(self.bands):
-            b.barrier()
+            b.barrier(buffers=False)
             self._stage(nth)
-            b.barrier()
+            b.barrier(buffers=False)
             with b.when(less(b, b.local, self.staging)):
                 self._store(nth)
 
     def _summed(self) -> None:
-        """One loop over the depth. Of an operand that may do with one part there are two, and its answer chooses."""
+        """One loop over the depth. Of an operand that may turn out to be spikes there are two, and it chooses."""
         b, told, sides = self.b, self.spread.told, [self.left, self.right]
         if told is None:
             return _Depth(self, *sides).run()
         with b.when(self.needed):
             _Depth(self, *sides).run()
-        sides[told] = sides[told].alone()
+        sides[told] = self._alone(told, sides[told])
         with b.when(b.op(Op.LogicalNot, BOOL, self.needed)):
             _Depth(self, *sides).run()
+
+    def _alone(self, told: int, side: _Factor) -> _Factor:
+        """The operand `told` where it does with one part."""
+        given = self.spread.given
+        if given is None:
+            return _Factor(self, told, side.view, side.pointers[:1], side.first)
+        pointer = self.ctx.pointers[self.eqn.inputs[-1]]  # type: ignore[index]
+        return _Factor(self, told, given, [pointer], side.first)
 
     def _stage(self, nth: int) -> None:
         """Puts one band (a row, or a column) of each subgroup's matrices into workgroup memory."""
