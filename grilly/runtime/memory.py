@@ -140,7 +140,7 @@ def _homes(access: _Access, values: Sequence[Value]) -> dict[Value, Value]:
     for root in values:
         for found in access.reads[access.writer[root]].values():
             for leaf in found:
-                mine = leaf in free and padded(leaf.aval) == padded(root.aval)
+                mine = leaf in free and leaf.aval.nbytes == root.aval.nbytes
                 if mine and root not in home and access.updates(root, leaf) and access.may_overwrite(root, leaf):
                     home[root] = home.get(leaf, leaf)
                     free.remove(leaf)

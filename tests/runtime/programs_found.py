@@ -106,6 +106,13 @@ def products_with_what_starts_as_zero(x):
     return lax.scan(lambda n, y: (n + 1, -n / 4 * y), 0.0, y)[1], -jnp.zeros(3) * y / 4
 
 
+def sums_of_what_grew(x):
+    """What a map makes of short floats is longer: it must not lie where they do, though both round up to 256 bytes."""
+    y = lax.cos(lax.scan(lambda c, _: (jnp.mean(c, axis=()),) * 2, x, None, length=3)[1])
+    total = lambda y: jnp.sum(y, axis=()).astype(np.float32).sum() / 27 + y.astype(np.float32).sum() / 27  # noqa: E731
+    return jax.jvp(total, (y,), (y,))
+
+
 FOUND = {
     "scan_without_operands": Program(
         lambda x: lax.scan(lambda c, _: (c, jnp.zeros(2)), x, None, length=3), ((4, 2),), 1
@@ -132,5 +139,6 @@ FOUND = {
     "row_by_two_axes": Program(
         lambda x, y: lax.dot_general(x, y, (((0, 1), (1, 3)), ((), ()))), ((3, 3), (2, 3, 17, 3)), 1, 1e-6
     ),
+    "sums_of_what_grew": Program(sums_of_what_grew, (((3, 3), np.float16),), 2, 1e-6),
     "batch_of_none": Program(batch_of_none, ((0, 3, 4),), 2),
 }
