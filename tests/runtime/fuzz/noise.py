@@ -36,6 +36,13 @@ PRODUCTS = {"reduce_prod", "cumprod", "scatter-mul", "reduce_window"}
 OF_NAN = {"bitcast_convert_type", "top_k", "approx_top_k"}  # which tell one NaN from another: nobody says which it is
 # XLA's vector loops on the CPU forget the NaN that a long maximum has met: it is NaN, or what there is without it.
 FORGET_NAN = {"reduce_max": -np.inf, "reduce_min": np.inf}
+# Where a 0 is a denormal number that XLA has lost on the CPU: others keep it, and then it is not equal to 0.
+UNDERFLOWS = {
+    "mul": lambda x, y: (x != 0) & (y != 0),
+    "div": lambda x, y: (x != 0) & jnp.isfinite(y),
+    "sub": lambda x, y: x != y,
+    **dict.fromkeys(("add", "add_any"), lambda x, y: x != -y),
+}
 CALLS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 
 
@@ -168,8 +175,18 @@ def _moved(eqn: Any, inputs: Sequence[Any], result: Any, seed: jax.Array) -> Any
     elif name in PRODUCTS:
         result = result * (1 + shares * (eps * (2 + _terms(inputs, result) / 4)))
         result = jnp.where(_depends_on_order(eqn, inputs) & (shares > 0), jnp.nan, result)
-    tiny = (abs(result) < float(jnp.finfo(jnp.float32).tiny)) & (result != 0)
-    return jnp.where(tiny & (shares > 0), 0, result) if info.minexp < -100 else result
+    return _tiny_or_not(eqn, inputs, result, shares > 0) if info.minexp < -100 else result
+
+
+def _tiny_or_not(eqn: Any, inputs: Sequence[Any], result: Any, other: Any) -> Any:
+    """A result; but a denormal number, which devices keep or lose, the `other` way."""
+    least = float(jnp.finfo(jnp.float32).tiny)
+    result = jnp.where((abs(result) < least) & (result != 0) & other, 0, result)
+    underflows = UNDERFLOWS.get(eqn.primitive.name)
+    if underflows is None:
+        return result
+    lost = (result == 0) & underflows(*inputs)
+    return jnp.where(lost & other, jnp.copysign(least, result).astype(result.dtype), result)
 
 
 def _bound_of_sum(eqn: Any, inputs: Sequence[Any], result: Any, info: Any) -> Any:
