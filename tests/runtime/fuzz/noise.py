@@ -91,7 +91,7 @@ def _evaluated(jaxpr: Any, consts: Sequence[Any], args: Sequence[Any], seed: jax
         return atom.val if isinstance(atom, jex.Literal) else values[atom]
 
     for number, eqn in enumerate(jaxpr.eqns):
-        mine = _mixed(seed + jnp.uint32(number))
+        mine = _mixed(seed, number)
         values.update(zip(eqn.outvars, _equation(eqn, [read(atom) for atom in eqn.invars], mine), strict=True))
     return [read(atom) for atom in jaxpr.outvars]
 
@@ -109,11 +109,12 @@ def _equation(eqn: Any, inputs: list[Any], seed: jax.Array) -> list[Any]:
     if inner is not None and name not in ("reduce", "reduce_window") and "scatter" not in name:
         return _evaluated(*_opened(inner), inputs, seed)
     if name in OF_NAN:
-        inputs = [_any_nan(x, _mixed(seed + jnp.uint32(k))) if _is_float(x) else x for k, x in enumerate(inputs)]
+        inputs = [_any_nan(x, _mixed(seed, k)) if _is_float(x) else x for k, x in enumerate(inputs)]
     if name in FORGET_NAN and _is_float(inputs[0]):
-        inputs = [jnp.where(jnp.isnan(inputs[0]) & (_mixed(seed) >> jnp.uint32(31) > 0), FORGET_NAN[name], inputs[0])]
+        forgotten = jnp.isnan(inputs[0]) & (_mixed(seed, 0) >> jnp.uint32(31) > 0)
+        inputs = [jnp.where(forgotten, FORGET_NAN[name], inputs[0])]
     results = _bind(eqn, inputs)
-    return [_moved(eqn, inputs, result, _mixed(seed + jnp.uint32(k))) for k, result in enumerate(results)]
+    return [_moved(eqn, inputs, result, _mixed(seed, k)) for k, result in enumerate(results)]
 
 
 def _bind(eqn: Any, inputs: Sequence[Any]) -> list[Any]:
@@ -133,7 +134,7 @@ def _scan(params: Any, inputs: list[Any], seed: jax.Array) -> list[Any]:
 
     def step(carry: tuple, x: Any) -> tuple:
         count, *carried = carry
-        results = _evaluated(*_opened(params["jaxpr"]), (*inputs[:consts], *carried, *x), _mixed(seed + count))
+        results = _evaluated(*_opened(params["jaxpr"]), (*inputs[:consts], *carried, *x), _mixed(seed, count))
         return (count + jnp.uint32(1), *results[:carries]), results[carries:]
 
     start = (jnp.uint32(0), *inputs[consts : consts + carries])
@@ -145,12 +146,12 @@ def _while(params: Any, inputs: list[Any], seed: jax.Array) -> list[Any]:
     a, b = params["cond_nconsts"], params["body_nconsts"]
 
     def going(carry: tuple) -> Any:
-        return _evaluated(*_opened(params["cond_jaxpr"]), (*inputs[:a], *carry[1:]), _mixed(seed + carry[0]))[0]
+        return _evaluated(*_opened(params["cond_jaxpr"]), (*inputs[:a], *carry[1:]), _mixed(seed, carry[0]))[0]
 
     def body(carry: tuple) -> tuple:
         count, *carried = carry
         operands = (*inputs[a : a + b], *carried)
-        return count + 1, *_evaluated(*_opened(params["body_jaxpr"]), operands, _mixed(seed + count))
+        return count + 1, *_evaluated(*_opened(params["body_jaxpr"]), operands, _mixed(seed, count))
 
     return list(lax.while_loop(going, body, (jnp.uint32(0), *inputs[a + b :])))[1:]
 
@@ -175,7 +176,7 @@ def _moved(eqn: Any, inputs: Sequence[Any], result: Any, seed: jax.Array) -> Any
     elif name in PRODUCTS:
         result = result * (1 + shares * (eps * (2 + _terms(inputs, result) / 4)))
         result = jnp.where(_depends_on_order(eqn, inputs) & (shares > 0), jnp.nan, result)
-    return _tiny_or_not(eqn, inputs, result, shares > 0) if info.minexp < -100 else result
+    return _tiny_or_not(eqn, inputs, result, (seed & jnp.uint32(1)) > 0) if info.minexp < -100 else result
 
 
 def _tiny_or_not(eqn: Any, inputs: Sequence[Any], result: Any, other: Any) -> Any:
@@ -226,12 +227,15 @@ def _any_nan(x: Any, seed: jax.Array) -> Any:
     return jnp.where(jnp.isnan(x), jnp.copysign(x, _shares(x, seed)), x)
 
 
-def _mixed(seed: jax.Array) -> jax.Array:
-    seed = (seed ^ (seed >> jnp.uint32(16))) * jnp.uint32(0x7FEB352D)
-    return (seed ^ (seed >> jnp.uint32(15))) * jnp.uint32(0x846CA68B)
+def _mixed(seed: jax.Array, number: Any) -> jax.Array:
+    """Another seed, of the same run: the lowest bit says what happens to all of its denormal numbers."""
+    mixed = seed + jnp.asarray(number).astype(jnp.uint32)
+    mixed = (mixed ^ (mixed >> jnp.uint32(16))) * jnp.uint32(0x7FEB352D)
+    mixed = (mixed ^ (mixed >> jnp.uint32(15))) * jnp.uint32(0x846CA68B)
+    return (mixed & jnp.uint32(0xFFFFFFFE)) | (seed & jnp.uint32(1))
 
 
 def _shares(like: Any, seed: jax.Array) -> Any:
     """For each element, how much of its bound it is moved by: from -1, down, to 1, up."""
     number = lax.iota(jnp.uint32, like.size).reshape(like.shape)
-    return ((_mixed(number + seed) >> jnp.uint32(8)).astype(jnp.float32) / 2**23 - 1).astype(like.dtype)
+    return ((_mixed(seed, number) >> jnp.uint32(8)).astype(jnp.float32) / 2**23 - 1).astype(like.dtype)
