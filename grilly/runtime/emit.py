@@ -45,39 +45,35 @@ def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Targe
     coherent, stores = [v in passed_on for v in values], [v in stored_to for v in values]
     b = Builder(avals, _invocations(kernel, target), coherent, stores, table, target)
     ctx = Context(b, graph, target, {value: k for k, value in enumerate(values)})
-    rounds = [_rounds(graph, section, known) for section in kernel.sections]
-    counts = [-(-_groups(section, target) // many) for section, many in zip(kernel.sections, rounds, strict=True)]
+    flags = [_flag(graph, section, known) for section in kernel.sections]
+    counts = [_groups(section, flag, target) for section, flag in zip(kernel.sections, flags, strict=True)]
     grid = _grid(sum(counts), target)
     group = _group(b, grid, sum(counts))
     start = 0
-    for section, count, many in zip(kernel.sections, counts, rounds, strict=True):
+    for section, count, flag in zip(kernel.sections, counts, flags, strict=True):
         here = sub(b, group, start) if len(counts) > 1 else group
         with b.when(_within(b, here, count, len(counts) > 1 or grid[1] > 1)):
-            _section(ctx, section, assume(here, count), known, many)
+            _section(ctx, section, assume(here, count), flag)
         start += count
     name = "+".join(task.label for task in kernel.tasks)
     bindings = _bindings(name, avals, stores, target) if target.bindings else ()
     return Emitted(Shader(name, b.assembled(), table, bindings), values, grid)
 
 
-def _groups(section: tuple[Task, ...], target: Target) -> int:
+def _flag(graph: Graph, section: tuple[Task, ...], stored: Mapping[Value, None]) -> Atom | None:
+    """What says whether a map or a reduction by itself is needed; None if it always is."""
+    task, *others = section
+    flags = asked(graph, stored, task.roots) if task.kind in STAGE and not others else {None}
+    return flags.pop() if len(flags) == 1 else None
+
+
+def _groups(section: tuple[Task, ...], flag: Atom | None, target: Target) -> int:
     """How many workgroups run a section."""
     task, *others = section
     if others:
         return 1
-    return scan.groups(task, target) if task.kind == "scan" else GROUPS[task.kind](task)
-
-
-def _rounds(graph: Graph, section: tuple[Task, ...], stored: Mapping[Value, None]) -> int:
-    """How many of a section's workgroups run one after another, in one."""
-    task, *others = section
-    return 1 if others or _flag(graph, task, stored) is None else ROUNDS
-
-
-def _flag(graph: Graph, task: Task, stored: Mapping[Value, None]) -> Atom | None:
-    """What says whether a map or a reduction is needed; None if it always is."""
-    flags = asked(graph, stored, task.roots) if task.kind in STAGE else {None}
-    return flags.pop() if len(flags) == 1 else None
+    count = scan.groups(task, target) if task.kind == "scan" else GROUPS[task.kind](task)
+    return count if flag is None else -(-count // ROUNDS)
 
 
 def _invocations(kernel: Kernel, target: Target) -> int:
@@ -106,15 +102,14 @@ def _passed_on(section: tuple[Task, ...], read: Mapping[Task, Mapping[Value, boo
     return {v for task in section for v in read[task] if v in written}
 
 
-def _section(ctx: Context, section: tuple[Task, ...], group: Index, stored: Mapping[Value, None], rounds: int) -> None:
+def _section(ctx: Context, section: tuple[Task, ...], group: Index, flag: Atom | None) -> None:
     if len(section) == 1:
         (task,) = section
-        flag = _flag(ctx.graph, task, stored)
         if flag is None:
             EMIT[task.kind](ctx, task, group)
         else:
             with ctx.b.when(ctx.pull(task).at(flag, scalar_place(ctx.b))):
-                _in_rounds(ctx, task, group, rounds)
+                _in_rounds(ctx, task, group)
         return
     for k, task in enumerate(section):
         if k:
@@ -122,18 +117,18 @@ def _section(ctx: Context, section: tuple[Task, ...], group: Index, stored: Mapp
         STAGE[task.kind](ctx, task)
 
 
-def _in_rounds(ctx: Context, task: Task, group: Index, rounds: int) -> None:
-    """The work of so many workgroups."""
+def _in_rounds(ctx: Context, task: Task, group: Index) -> None:
+    """The work of some workgroups, one after another."""
     b, count = ctx.b, GROUPS[task.kind](task)
 
     def body(nth: Index, _: list) -> list:
-        here = add(b, mul(b, group, rounds), nth)
+        here = add(b, mul(b, group, ROUNDS), nth)
         with b.when(less(b, here, count)):
             EMIT[task.kind](ctx, task, assume(here, count))
         b.barrier(buffers=False)  # the next round uses the same workgroup memory
         return []
 
-    b.loop(0, rounds, 1, [], body, bound=rounds)
+    b.loop(0, ROUNDS, 1, [], body, bound=ROUNDS)
 
 
 def _grid(groups: int, target: Target) -> tuple[int, int, int]:

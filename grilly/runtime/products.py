@@ -167,7 +167,7 @@ def _is_rows(editor: Editor, operand: Atom, axes: Axes, argument: Value) -> bool
 
 def _unshaped(editor: Editor, atom: Atom) -> Atom:
     """What reshapes show."""
-    producers = {value: made for made in editor.equations for value in made.outputs}
+    producers = editor.producers
     while isinstance(atom, Value) and atom in producers and producers[atom].primitive in SAME_PLACE:
         atom = producers[atom].inputs[0]
     return atom
@@ -298,11 +298,8 @@ def _steps(editor: Editor, eqn: Equation, operand: Atom, axes: Axes) -> Value | 
     last = tuple(range(len(operand.shape)))[-count:]
     if (axes[0] and "parts" not in eqn.params) or tuple(axes[1]) != last:
         return None
-    producers = {value: made for made in editor.equations for value in made.outputs}
-    free, base = operand.shape[-count:], operand
-    while isinstance(base, Value) and base in producers and producers[base].primitive == "reshape":
-        base = producers[base].inputs[0]
-    made = producers.get(base) if isinstance(base, Value) else None
+    free, base = operand.shape[-count:], _unshaped(editor, operand)
+    made = editor.producers.get(base) if isinstance(base, Value) else None
     if made is None or made.primitive != "scan" or base not in made.outputs[made.params["scan"].carries :]:
         return None
     return base if len(base.shape) > count and base.shape[-count:] == free else None  # type: ignore[return-value]
@@ -340,7 +337,7 @@ def _folded(editor: Editor, eqn: Equation, primitive: str, array: Atom, axes: Se
 
 def _behind(editor: Editor, operand: Atom) -> Value | None:
     """What an operand shows in pieces, or many times over; None where it shows a plain array, each element once."""
-    producers = {value: made for made in editor.equations for value in made.outputs}
+    producers = editor.producers
     found = None
     while isinstance(operand, Value) and operand in producers:
         made = producers[operand]

@@ -20,6 +20,11 @@ class Editor:
         """What an atom of the old graph is in the new one."""
         return self.renamed.get(atom, atom) if isinstance(atom, Value) else atom
 
+    @property
+    def producers(self) -> dict[Value, Equation]:
+        """The equation behind each value of the new graph, so far."""
+        return {value: eqn for eqn in self.equations for value in eqn.outputs}
+
     def keep(self, eqn: Equation) -> None:
         self.equations.append(eqn.reading(map(self.now, eqn.inputs)))
 

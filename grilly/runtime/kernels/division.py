@@ -46,11 +46,16 @@ def with_inverses(b: Builder, divisors: Sequence[Ref], write: Callable[[], None]
     powers = functools.reduce(functools.partial(b.op, Op.LogicalAnd, BOOL), [_is_power(b, y) for y in divisors])
     with b.when(powers):
         for y in divisors:
-            bits = b.op(Op.ISub, U32, b.const(np.uint32(254 << 23)), b.op(Op.Bitcast, U32, y))
-            b.known(("inverse", y.id), b.op(Op.Bitcast, F32, bits))
+            b.known(("inverse", y.id), inverse_of_power(b, y))
         write()
     with b.when(b.op(Op.LogicalNot, BOOL, powers)):
         write()
+
+
+def inverse_of_power(b: Builder, y: Ref) -> Ref:
+    """1 / y of a power of two, both normal float32 numbers: the exponent with the other sign."""
+    bits = b.op(Op.Bitcast, U32, y)
+    return b.op(Op.Bitcast, F32, b.op(Op.ISub, U32, b.const(np.uint32(254 << 23)), bits))
 
 
 def _is_power(b: Builder, y: Ref) -> Ref:

@@ -9,11 +9,12 @@ import math
 
 import numpy as np
 
-from ..builder import BOOL, F32, U32, Builder, Index, Ref
+from ..builder import BOOL, F32, Builder, Index, Ref
 from ..cooperative import HALVES, A, B, Matrices
 from ..indexing import Place, add, assume, div, following, joined, less, mod, mul, safe, scalar_place
 from ..ir import Atom
 from ..spirv import Op
+from .division import inverse_of_power
 from .results import ROWS, At, side_of, store_neighbours
 from .spread import DEPTH, FLOATS, Spread, Strides, View, layout
 from .task import Context, Task
@@ -339,5 +340,4 @@ class _Workgroup:
         place = scalar_place(b)
         if scale.shape:
             place = Place(b, scale.shape, linear=add(b, mul(b, self.batch, size), at))
-        bits = b.op(Op.Bitcast, U32, self.ctx.pull(self.task).at(scale, place))
-        return b.op(Op.Bitcast, F32, b.op(Op.ISub, U32, b.const(np.uint32(254 << 23)), bits))
+        return inverse_of_power(b, self.ctx.pull(self.task).at(scale, place))
