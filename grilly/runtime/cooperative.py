@@ -67,15 +67,6 @@ class Matrices:
         word = self.module.emit(Op.Load, self._word, self._slot(index), NON_PRIVATE)
         return [self.b.op(Op.Bitcast, F32, part) for part in self._parts(word)]
 
-    def halves(self, numbers: Sequence[Ref]) -> list[Ref]:
-        """A word of the half floats that eight float32 are, these given as uint32."""
-        emit, kind = self.module.emit, self.module.declared(Op.TypeVector, self._half, 2)
-        floats = [self.b.op(Op.Bitcast, F32, number).id for number in numbers]
-        pairs = [
-            emit(Op.CompositeConstruct, self.module.vector(F32, 2), *floats[k : k + 2]) for k in range(0, HALVES, 2)
-        ]
-        return [Ref(emit(Op.Bitcast, self.module.type(U32), emit(Op.FConvert, kind, pair)), U32) for pair in pairs]
-
     def fetch(self, pointer: int, index: Index) -> list[Ref]:
         """The four uint32 of a word of a buffer."""
         address = self.b.pointers.word(pointer, self.b.as_ref(index))

@@ -78,7 +78,7 @@ WINDOWS = (
 COUNT: dict[str, Callable[[Equation], int]] = {
     "dot_general": _product,
     "shallow_product": _product,
-    "matrix_product": lambda eqn: 2 * math.prod(eqn.params["spread"].product.sizes),
+    "matrix_product": lambda eqn: 2 * math.prod(eqn.params["spreads"][0].product.sizes),
     "scan": _scan,
     "sorted_blocks": _sort,
     "ordered_fold": lambda eqn: eqn.inputs[3].size,

@@ -1,4 +1,6 @@
-"""SPIR-V as text: by `spirv-dis` where it is installed, else by a listing of our own, names and numbers alone."""
+"""SPIR-V as text: by `spirv-dis` where it is installed and knows all instructions (older ones know no cooperative
+matrices), else by a listing of our own, names and numbers alone.
+"""
 
 import shutil
 import struct
@@ -18,11 +20,11 @@ HEADER = 5  # words
 
 def disassembled(spirv: bytes) -> str:
     """One line an instruction."""
-    tool = shutil.which("spirv-dis")
-    if tool is None:
-        return "\n".join(listing(spirv))
-    done = subprocess.run([tool, "--no-color", "--no-header", "-"], input=spirv, capture_output=True, check=True)
-    return done.stdout.decode().rstrip()
+    if tool := shutil.which("spirv-dis"):
+        done = subprocess.run([tool, "--no-color", "--no-header", "-"], input=spirv, capture_output=True, check=False)
+        if done.returncode == 0:
+            return done.stdout.decode().rstrip()
+    return "\n".join(listing(spirv))
 
 
 def listing(spirv: bytes) -> Iterator[str]:

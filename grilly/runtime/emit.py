@@ -1,10 +1,11 @@
 """Turns one kernel of the partition into one shader."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import ShaderError
 from .builder import Builder, Index
+from .costs import predicted
 from .indexing import add, assume, less, mul, scalar_place, sub
 from .ir import Atom, Aval, Graph, Value
 from .kernels import map as maps
@@ -13,7 +14,7 @@ from .kernels.operand import PRODUCTS
 from .kernels.task import WORKGROUP, Context, Task
 from .needed import asked
 from .partition import Kernel, reads
-from .plan import Binding, Shader
+from .plan import Binding, Cost, Dispatch, Shader, Slot, Work
 from .target import Target
 
 KINDS = {"map": maps, "reduction": reduction, "scan": scan, "matmul": matmul, "tensor": tensor, "sort": sort}
@@ -24,16 +25,47 @@ ROUNDS = 8  # of a task that is only perhaps needed, in one workgroup: if it is 
 
 
 @dataclass(frozen=True)
-class Emitted:
-    """A shader, the values its addresses stand for, and how many workgroups run it."""
+class Run:
+    """A shader, the values its addresses stand for, how many workgroups run it, and what that will cost."""
 
     shader: Shader
     values: tuple[Value, ...]
     groups: tuple[int, int, int]
+    cost: Cost
+
+    def dispatch(self, slots: Mapping[Value, Slot], wait: bool) -> Dispatch:
+        """Its dispatch, where values lie in these slots."""
+        places = tuple(slots[value] for value in self.values)
+        return Dispatch(self.shader, places, self.groups, wait, self.shader.name, self.cost)
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """What a kernel becomes: a shader, or several that run side by side."""
+
+    runs: tuple[Run, ...]
+    scratch: None = None
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """What is read or written."""
+        return tuple(dict.fromkeys(value for run in self.runs for value in run.values))
+
+    def work(self, slots: Mapping[Value, Slot], wait: bool) -> Iterator[Work]:
+        """That of all shaders; `wait` says whether the first dispatch waits for those before it."""
+        for k, run in enumerate(self.runs):
+            yield run.dispatch(slots, wait and k == 0)
 
 
 def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Target) -> Emitted:
-    """The shader of a kernel."""
+    """The shader of a kernel; of a product that is computed in one of two ways, those of both."""
+    kernels = [kernel]
+    if kernel.tasks[0].kind == "tensor":
+        kernels = [Kernel(((task,),)) for task in tensor.alternatives(*kernel.tasks)]
+    return Emitted(tuple(_run(graph, each, stored, target) for each in kernels))
+
+
+def _run(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Target) -> Run:
     known = dict.fromkeys(stored)
     read = {task: reads(graph, known, task) for task in kernel.tasks}
     written = [root for task in kernel.tasks for root in task.roots]
@@ -57,7 +89,8 @@ def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Targe
         start += count
     name = "+".join(task.label for task in kernel.tasks)
     bindings = _bindings(name, avals, stores, target) if target.bindings else ()
-    return Emitted(Shader(name, b.assembled(), table, bindings), values, grid)
+    shader = Shader(name, b.assembled(), table, bindings)
+    return Run(shader, values, grid, predicted(graph, kernel, stored, values))
 
 
 def _flag(graph: Graph, section: tuple[Task, ...], stored: Mapping[Value, None]) -> Atom | None:

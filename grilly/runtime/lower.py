@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from .costs import predicted
 from .emit import Emitted, emitted
 from .fit import fitted
 from .ir import Atom, Aval, Equation, Graph, Value
@@ -15,7 +14,7 @@ from .memory import Memory, barriers, planned, range_of
 from .multiply_add import multiply_adds
 from .narrow import narrowed
 from .partition import Kernel, Partition, kind_of, partition
-from .plan import Dispatch, Output, Plan, Preparation, Work
+from .plan import Output, Plan, Preparation
 from .pooled import pooled
 from .prepare import prepared
 from .products import products
@@ -77,13 +76,13 @@ def _lowered(suited: Graph, donated: frozenset[int], target: Target) -> Lowered:
     graph = with_buffers(suited)
     parts = fitted(graph, partition(graph, target), target)
     works = [_work(graph, parts, kernel, target) for kernel in parts.kernels]
-    scratch = {work.scratch: k for k, work in enumerate(works) if not isinstance(work, Emitted)}
+    scratch = {work.scratch: k for k, work in enumerate(works) if work.scratch}
     memory = planned(graph, parts.kernels, parts.stored, donated, scratch)
     return Lowered(graph, parts, _plan(graph, parts, memory, works, donated, suited.outputs))
 
 
 def _work(graph: Graph, parts: Partition, kernel: Kernel, target: Target) -> Emitted | Loop | While:
-    """What a kernel of the partition becomes: a shader, or the plans of a loop."""
+    """What a kernel of the partition becomes: shaders, or the plans of a loop."""
     task = kernel.tasks[0]
     if task.kind != "loop":
         return emitted(graph, kernel, parts.stored, target)
@@ -131,17 +130,10 @@ def _plan(
     accesses = []
     for kernel, work in zip(parts.kernels, works, strict=True):
         written = {root for task in kernel.tasks for root in task.roots}
-        written |= set() if isinstance(work, Emitted) else {work.scratch}
+        written |= {work.scratch} if work.scratch else set()
         ranges = {v: range_of(slots[v], v) for v in work.values if v in slots}
         accesses.append(({r for v, r in ranges.items() if v not in written}, {ranges[v] for v in written}))
-    items: list[Work] = []
-    for kernel, work, wait in zip(parts.kernels, works, barriers(accesses), strict=True):
-        if isinstance(work, Emitted):
-            cost = predicted(graph, kernel, parts.stored, work.values)
-            places = tuple(slots[v] for v in work.values)
-            items.append(Dispatch(work.shader, places, work.groups, wait, work.shader.name, cost))
-        else:
-            items += work.work(slots, wait)
+    items = [item for work, wait in zip(works, barriers(accesses), strict=True) for item in work.work(slots, wait)]
     return Plan(
         arguments=tuple(value.aval for value in graph.inputs),
         results=tuple(atom.aval for atom in results),

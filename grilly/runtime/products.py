@@ -21,10 +21,9 @@ from .cooperative import HALVES
 from .floats16 import BOOL, F16, F32
 from .images import Album, Layout
 from .ir import Atom, Aval, Equation, Graph, Literal, Value
-from .kernels.operand import Axes, exchanged
+from .kernels.operand import Axes, Product, exchanged
 from .kernels.spread import (
     DEPTH,
-    FLOATS,
     Spread,
     Tile,
     View,
@@ -67,17 +66,11 @@ def products(graph: Graph, target: Target) -> Graph:
 
 @dataclass(frozen=True)
 class _Operand:
-    """An operand in half floats: its parts, the scale of its rows, where the words lie.
-
-    Of one that may turn out to be spikes: whether it needs scale and parts, and what is read if it does not; the first
-    part, where there is nothing else.
-    """
+    """An operand in half floats: its parts, the scale of its rows, where the words lie."""
 
     parts: list[Value]
     scale: Value | None
     view: View
-    needed: Atom | None = None
-    given: Value | None = None
 
 
 def _on_matrices(
@@ -89,37 +82,41 @@ def _on_matrices(
         eqn = exchanged(eqn)
         read = album.read(eqn)
     p, most = read.product, 1 if is_coarse(eqn) else 2
+    axes = (p.lhs_axes, p.rhs_axes)
     wanted = [None if operand in known else most for operand in eqn.inputs]
     told = next((k for k in range(2) if wanted[k] == 2 and not read.seen[k] and eqn.inputs[k] in perhaps), None)
     general = wanted == [2, 2] and told is None
 
-    sides = []
-    operands = zip(eqn.inputs, (p.lhs_axes, p.rhs_axes), wanted, read.seen, strict=True)
-    for side, (operand, axes, count, seen) in enumerate(operands):
-        if seen:
-            sides.append(_laid_out(editor, eqn, *seen, count))
-        elif side == told:
-            sides.append(_told(editor, eqn, operand, axes, perhaps[operand]))
-        else:
-            sides.append(_split(editor, eqn, operand, axes, count, general))
+    def side(k: int) -> _Operand:
+        if seen := read.seen[k]:
+            return _laid_out(editor, eqn, *seen, wanted[k])
+        return _split(editor, eqn, eqn.inputs[k], axes[k], wanted[k], general)
+
+    flags = [] if told is None else [_needs_two(editor, eqn, perhaps[eqn.inputs[told]])]
+    if told is None:
+        ways = [([side(0), side(1)], None)]
+    else:
+        other, told_ways = side(1 - told), _told(editor, eqn, eqn.inputs[told], axes[told], *flags)
+        ways = [([mine, other] if told == 0 else [other, mine], when) for mine, when in told_ways]
+    spreads = tuple(_spread(target, p, sides, when) for sides, when in ways)
+    inputs = [atom for sides, _ in ways for atom in _inputs(sides)] + flags
+    order = {} if read.order == tuple(sorted(read.order)) else {"order": read.order}
+    return editor.made("matrix_product", inputs, eqn.outputs[0].aval, eqn, spreads=spreads, **order)
+
+
+def _spread(target: Target, p: Product, sides: Sequence[_Operand], when: bool | None) -> Spread:
+    """How the product of these operands is computed."""
     left, right = sides
     parts, views = (len(left.parts), len(right.parts)), (left.view, right.view)
-    given = None if told is None else sides[told].given
-    spread = Spread(
-        product=p,
-        depth=whole(p.sizes[3]),
-        parts=parts,
-        views=views,
-        scaled=(left.scale is not None, right.scale is not None),
-        tile=_tile(target, p.sizes, parts, (left.view.depth_last, right.view.depth_last)),
-        told=told,
-        given=None if told is None or given is None else rows(p.sizes[0], p.sizes[1 + told], p.sizes[3]),
-    )
-    inputs: list[Atom] = [*left.parts, *right.parts]
-    inputs += [side.scale for side in sides if side.scale is not None]
-    inputs += [atom for side in sides for atom in (side.needed, side.given) if atom is not None]
-    order = {} if read.order == tuple(sorted(read.order)) else {"order": read.order}
-    return editor.made("matrix_product", inputs, eqn.outputs[0].aval, eqn, spread=spread, **order)
+    scaled = left.scale is not None, right.scale is not None
+    tile = _tile(target, p.sizes, parts, (left.view.depth_last, right.view.depth_last))
+    return Spread(p, whole(p.sizes[3]), parts, views, scaled, tile, when)
+
+
+def _inputs(sides: Sequence[_Operand]) -> list[Atom]:
+    """What the product of these operands reads."""
+    scales = [side.scale for side in sides if side.scale is not None]
+    return [*(part for side in sides for part in side.parts), *scales]
 
 
 def _tile(
@@ -136,33 +133,30 @@ def _split(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, parts: int 
     """The operand as so many half floats; None where it is one as it is."""
     now = editor.now(operand)
     scale = None if parts is None else _scale_of_rows(editor, eqn, now, axes)
-    found, view = _in_parts(editor, eqn, now, axes, scale, parts, general)
-    return _Operand(found, scale, view)
+    return _in_parts(editor, eqn, now, axes, scale, parts, general)
 
 
-def _told(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, argument: Value) -> _Operand:
-    """An operand that shows an argument, and may turn out to be spikes: the scale and a second part where needed.
+def _told(
+    editor: Editor, eqn: Equation, operand: Atom, axes: Axes, needed: Atom
+) -> tuple[tuple[_Operand, bool], tuple[_Operand, bool]]:
+    """An operand that may turn out to be spikes: in two parts where they are `needed`, in one where they are not.
 
-    (That is known row by row: by the way, so are the scales of rows.) The first part is not needed, either, if the
-    product can read the argument's rows.
+    (That is known row by row: by the way, so are the scales of rows.)
     """
-    now, needed = editor.now(operand), _needs_two(editor, eqn, argument)
+    now = editor.now(operand)
     seen = editor.made("if_needed", [now, needed], now.aval, eqn)
     scale = _scale_of_rows(editor, eqn, now if _is_depth_last(now, axes) else seen, axes)
-    found, view = _in_parts(editor, eqn, seen, axes, scale, 2, False)
-    if _is_rows(editor, now, axes, argument):
-        return _Operand(found, scale, view, needed, argument)
-    one = Literal(np.ones((), F32))
-    scale_of_first = editor.made("select_n", [needed, one, scale], scale.aval, eqn)
-    first, _ = _in_parts(editor, eqn, now, axes, scale_of_first, 1, False)
-    return _Operand([*first, *found[1:]], scale, view, needed)
+    two = _in_parts(editor, eqn, seen, axes, scale, 2, False)
+    return (two, True), (_as_it_lies(editor, eqn, now, axes), False)
 
 
-def _is_rows(editor: Editor, operand: Atom, axes: Axes, argument: Value) -> bool:
-    """Whether an operand is an argument's rows of whole wide loads, along the depth, in their order."""
-    in_order = [axis for group in axes for axis in group] == list(range(len(operand.shape)))
-    whole_loads = _is_depth_last(operand, axes) and operand.shape[-1] % FLOATS == 0
-    return in_order and whole_loads and _unshaped(editor, operand) is argument
+def _as_it_lies(editor: Editor, eqn: Equation, operand: Atom, axes: Axes) -> _Operand:
+    """One half float of each number, in the order of the array: a layer's products, forth and back, read the same."""
+    sizes, in_order = _sizes(operand, axes), _order(operand, axes) == list(range(len(operand.shape)))
+    if not in_order or sizes[-1] % HALVES:
+        return _in_parts(editor, eqn, operand, axes, None, None, False)
+    view = (rows if _is_depth_last(operand, axes) else plain)(sizes)
+    return _Operand(_halves(editor, eqn, _unshaped(editor, operand), None), None, view)
 
 
 def _unshaped(editor: Editor, atom: Atom) -> Atom:
@@ -179,15 +173,15 @@ def _is_depth_last(operand: Atom, axes: Axes) -> bool:
 
 def _in_parts(
     editor: Editor, eqn: Equation, array: Atom, axes: Axes, scale: Value | None, parts: int | None, general: bool
-) -> tuple[list[Value], View]:
-    """An operand's parts, scaled, and where their words lie."""
+) -> _Operand:
+    """An operand's parts, scaled."""
     depth_last = _is_depth_last(array, axes)
-    matrix = _matrix(editor, eqn, array, axes, depth_last)
+    matrix = _matrix(editor, eqn, array, axes)
     if scale is not None:
         kept = (0, 1) if depth_last else (0, 2)
         matrix = _scaled(editor, eqn, matrix, scale, kept if scale.shape else ())
     matrix, view = _in_words(editor, eqn, matrix, depth_last, general)
-    return _halves(editor, eqn, matrix, parts), view
+    return _Operand(_halves(editor, eqn, matrix, parts), scale, view)
 
 
 def _in_words(editor: Editor, eqn: Equation, matrix: Value, depth_last: bool, general: bool) -> tuple[Value, View]:
@@ -230,14 +224,26 @@ def _laid_out(editor: Editor, eqn: Equation, layout: Layout, view: View, parts: 
     return _Operand(_halves(editor, eqn, array, parts), scale, view)
 
 
-def _matrix(editor: Editor, eqn: Equation, atom: Atom, axes: Axes, depth_last: bool) -> Value:
+def _groups(operand: Atom, axes: Axes) -> Axes:
+    """The axes of a matrix: (batch, free, depth), or (batch, depth, free)."""
+    batch, free, depth = axes
+    return axes if _is_depth_last(operand, axes) else (batch, depth, free)
+
+
+def _order(operand: Atom, axes: Axes) -> list[int]:
+    return [axis for group in _groups(operand, axes) for axis in group]
+
+
+def _sizes(operand: Atom, axes: Axes) -> list[int]:
+    return [math.prod(operand.shape[axis] for axis in group) for group in _groups(operand, axes)]
+
+
+def _matrix(editor: Editor, eqn: Equation, atom: Atom, axes: Axes) -> Value:
     """A view with axes (batch, free, depth), or (batch, depth, free)."""
-    groups = axes if depth_last else (axes[0], axes[2], axes[1])
-    order = [axis for group in groups for axis in group]
+    sizes, order = _sizes(atom, axes), _order(atom, axes)
     if order != sorted(order):
         atom = _reordered(editor, eqn, atom, order)
-    sizes = iter(atom.shape)
-    return editor.make("reshape", [atom], [math.prod(next(sizes) for _ in group) for group in groups], eqn)
+    return editor.make("reshape", [atom], sizes, eqn)
 
 
 def _scaled(editor: Editor, eqn: Equation, array: Value, scale: Value, axes: tuple[int, ...]) -> Value:
@@ -247,7 +253,7 @@ def _scaled(editor: Editor, eqn: Equation, array: Value, scale: Value, axes: tup
     return editor.make("mul", [array, wide if axes else scale], shape, eqn)
 
 
-def _halves(editor: Editor, eqn: Equation, rest: Value, parts: int | None) -> list[Value]:
+def _halves(editor: Editor, eqn: Equation, rest: Atom, parts: int | None) -> list[Value]:
     """An array as half floats, each the rounded rest of those before."""
     found = []
     for _ in range(parts or 1):

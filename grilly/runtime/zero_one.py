@@ -17,7 +17,8 @@ INVENTING = {
 
 def zero_one(graph: Graph, given: frozenset[Value] = frozenset()) -> set[Value]:
     """The values of a graph that are always 0 or 1, if those `given` are."""
-    found = set(given) | {value for value, array in graph.constants.items() if _holds(array)}
+    found = set(given) | {value for value in graph.inputs if value.dtype == np.bool_}
+    found |= {value for value, array in graph.constants.items() if _holds(array)}
     for eqn in graph.equations:
         if eqn.primitive == "scan":
             found.update(_of_scan(eqn, found))

@@ -217,11 +217,12 @@ def labels(lowered):
 
 def spreads_of(function, *shapes):
     graph = compiled(function, *shapes, target=TENSOR_GPU).graph
-    return [eqn.params["spread"] for eqn in graph.equations if eqn.primitive == "matrix_product"]
+    return [eqn.params["spreads"] for eqn in graph.equations if eqn.primitive == "matrix_product"]
 
 
 def parts_of(function, *shapes):
-    return [spread.parts for spread in spreads_of(function, *shapes)]
+    """How many half floats an operand's number is: of each product, in the ways that it may be computed."""
+    return [tuple(spread.parts for spread in spreads) for spreads in spreads_of(function, *shapes)]
 
 
 def test_an_operand_is_two_half_floats_and_spikes_are_one():
@@ -230,9 +231,9 @@ def test_an_operand_is_two_half_floats_and_spikes_are_one():
         _, s = lax.scan(step, jnp.zeros(x.shape[1:]), x)
         return lax.dot_general(s, w, (((2,), (1,)), ((), ())))
 
-    assert parts_of(jnp.matmul, (64, 128), (128, 64)) == [(2, 2)]
-    assert parts_of(lambda x, w: (x > 0).astype(F32) @ w, (64, 128), (128, 64)) == [(1, 2)]
-    assert parts_of(lif, (8, 16, 128), (64, 128)) == [(1, 2)]
+    assert parts_of(lambda x, w: jnp.tanh(x) @ w, (64, 128), (128, 64)) == [((2, 2),)]
+    assert parts_of(lambda x, w: (x > 0).astype(F32) @ w, (64, 128), (128, 64)) == [((1, 2),)]
+    assert parts_of(lif, (8, 16, 128), (64, 128)) == [((1, 2),)]
 
 
 def test_a_scan_finds_the_scales_of_what_it_puts_out():
@@ -248,32 +249,25 @@ def test_a_scan_finds_the_scales_of_what_it_puts_out():
 
 
 def test_of_two_arguments_that_of_more_axes_or_the_larger_one_may_turn_out_to_be_spikes():
-    told = lambda *args: [spread.told for spread in spreads_of(*args)]  # noqa: E731
+    """Then there are two kernels, of which one computes: one for two half floats of it, one for one."""
+    left, right = ((2, 2), (1, 2)), ((2, 2), (2, 1))
     net = lambda x, w, v: (jnp.tanh(x @ w) @ v).sum()  # noqa: E731
     shapes = (512, 128), (128, 256), (256, 128)
-    assert told(jnp.matmul, *shapes[:2]) == [0]
-    assert told(jnp.matmul, (64, 128), (128, 64)) == [0]
-    assert told(jnp.matmul, (64, 128), (128, 256)) == [1]
-    assert told(jnp.matmul, (4, 16, 128), (128, 256)) == [0]
-    assert told(lambda x, w: (x > 0).astype(F32) @ w, *shapes[:2]) == [None]
-    assert told(lambda x, w: jnp.matmul(x, w, precision=lax.Precision.HIGH), *shapes[:2]) == [None]
+    assert parts_of(jnp.matmul, *shapes[:2]) == [left]
+    assert parts_of(jnp.matmul, (64, 128), (128, 64)) == [left]
+    assert parts_of(jnp.matmul, (64, 128), (128, 256)) == [right]
+    assert parts_of(jnp.matmul, (4, 16, 128), (128, 256)) == [left]
+    assert parts_of(lambda x, w: (x > 0).astype(F32) @ w, *shapes[:2]) == [((1, 2),)]
+    assert parts_of(lambda x, w: jnp.matmul(x, w, precision=lax.Precision.HIGH), *shapes[:2]) == [((1, 1),)]
     # x is asked forth and for the gradient by w; for those by v and by tanh, neither weights nor what is computed.
-    assert [side is None for side in told(jax.grad(net, (1, 2)), *shapes)].count(True) == 2
-
-
-def test_spikes_are_read_as_they_are_given_where_their_rows_lie_along_the_depth():
-    given = lambda *args: [spread.given is not None for spread in spreads_of(*args)]  # noqa: E731
-    assert given(jnp.matmul, (512, 140), (140, 256)) == [True]
-    assert given(lambda x, w: x.reshape(512, 140) @ w, (8, 64, 140), (140, 256)) == [True]
-    assert given(lambda x, w: x[:, :140] @ w, (512, 144), (140, 256)) == [False]
-    assert given(jnp.matmul, (512, 130), (130, 256)) == [False]  # of broken words
-    assert given(lambda x, w: x.T @ w, (140, 512), (140, 256)) == [False]
+    assert sorted(map(len, parts_of(jax.grad(net, (1, 2)), *shapes))) == [1, 1, 2, 2]
+    assert labels(compiled(jnp.matmul, *shapes[:2], target=TENSOR_GPU)).count("tensor[512,256](spikes)") == 1
 
 
 def test_a_shallow_product_needs_the_bit_that_two_half_floats_lack():
     coarse = lambda x, w: jnp.matmul(x, w, precision=lax.Precision.HIGH)  # noqa: E731
     assert parts_of(jnp.matmul, (64, 127), (127, 64)) == []
-    assert parts_of(coarse, (64, 127), (127, 64)) == [(1, 1)]
+    assert parts_of(coarse, (64, 127), (127, 64)) == [((1, 1),)]
 
 
 def test_the_hardware_converts_half_floats_where_it_keeps_denormal_ones():
@@ -305,7 +299,7 @@ def test_three_products_read_the_same_images():
 
 @pytest.mark.parametrize("precision", [lax.Precision.HIGH, "tensorfloat32", lax.DotAlgorithmPreset.TF32_TF32_F32])
 def test_precision_asks_for_one_half_float(precision):
-    assert parts_of(lambda x, w: jnp.matmul(x, w, precision=precision), (64, 128), (128, 64)) == [(1, 1)]
+    assert parts_of(lambda x, w: jnp.matmul(x, w, precision=precision), (64, 128), (128, 64)) == [((1, 1),)]
 
 
 def test_one_half_float_has_the_accuracy_of_tf32(device):
@@ -324,7 +318,7 @@ def test_one_half_float_has_the_accuracy_of_tf32(device):
     ],
 )
 def test_tiles_fit_the_result_and_are_enough_to_keep_a_device_busy(rows, depth, columns, tile):
-    (found,) = spreads_of(jnp.matmul, (rows, depth), (depth, columns))
+    ((found,),) = spreads_of(lambda x, w: jnp.tanh(x) @ w, (rows, depth), (depth, columns))
     assert (found.tile.rows, found.tile.columns) == tile
 
 
@@ -332,7 +326,7 @@ def test_tiles_fit_the_result_and_are_enough_to_keep_a_device_busy(rows, depth, 
 def test_a_deep_product_of_few_results_is_cut(target):
     deep = labels(compiled(jnp.matmul, (64, 1 << 14), (1 << 14, 64), target=target))
     assert deep[-1] == "reduction[64,64]"
-    assert any(label.endswith(("[32,64,64]", "[128,64,64]")) for label in deep)
+    assert any("[32,64,64]" in label or "[128,64,64]" in label for label in deep)
     assert labels(compiled(jnp.matmul, (64, 1 << 14), (1 << 14, 64), target=Target())) == ["matmul[64,64]"]
 
 
@@ -371,3 +365,9 @@ def test_the_same_bytes_every_time():
 def test_what_is_known_to_be_0_or_1(function, known):
     graph = compiled(function, (4, 4), target=Target()).graph
     assert (graph.outputs[0] in zero_one(graph)) is known
+
+
+def test_an_argument_of_booleans_is_known_to_be_0_or_1():
+    avals = [Aval((4, 4), np.dtype(bool))]
+    graph = lower(lambda x: [x.astype(F32)], avals, target=Target()).graph
+    assert graph.outputs[0] in zero_one(graph)

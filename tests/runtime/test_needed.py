@@ -39,8 +39,9 @@ def test_a_reduction_that_is_needed(device):
     np.testing.assert_array_equal(device.get(buffer, plan.results[0]), x.max(1))
 
 
-def test_an_argument_that_turns_out_to_be_spikes_is_not_split(monkeypatch):
-    """Nor is it looked at again for the scales of its columns."""
+@pytest.fixture
+def layer(monkeypatch):
+    """A layer forth and back, whose argument may turn out to be spikes."""
     monkeypatch.setattr(spread, "LARGE", 1)
 
     def both_ways(x, w, g):
@@ -48,8 +49,18 @@ def test_an_argument_that_turns_out_to_be_spikes_is_not_split(monkeypatch):
         return [y, *vjp(g)]
 
     avals = [Aval(shape, F32) for shape in ((512, 128), (128, 256), (512, 256))]
-    found = lower(both_ways, avals, target=GPU)
-    tasks = [task for kernel in found.partition.kernels for task in kernel.tasks]
-    sometimes = [task for task in tasks if None not in asked(found.graph, found.partition.stored, task.roots)]
+    return lower(both_ways, avals, target=GPU)
+
+
+def test_an_argument_that_turns_out_to_be_spikes_is_not_split(layer):
+    """Nor is it looked at again for the scales of its columns."""
+    tasks = [task for kernel in layer.partition.kernels for task in kernel.tasks]
+    sometimes = [task for task in tasks if None not in asked(layer.graph, layer.partition.stored, task.roots)]
     labels = [(task.label, len(task.roots)) for task in sometimes]
-    assert labels == [("map[1,64,128,8]", 2), ("reduction[4,128]", 1), ("map[4,128,128]", 1)]
+    assert labels == [("map[1,64,128,8]", 2), ("reduction[4,128]", 1), ("map[4,128,128]", 2)]
+
+
+def test_both_products_of_a_layer_read_the_same_half_floats_of_spikes(layer):
+    graph = layer.graph
+    (spikes,) = (value for value in graph.producer if value.shape == (512, 128) and value.dtype == np.float16)
+    assert [eqn.primitive for eqn in graph.consumers[spikes]] == ["matrix_product"] * 2

@@ -10,6 +10,9 @@ from programs import PROGRAMS
 import grilly
 from grilly.config import Config
 from grilly.runtime import compile, disassembly
+from grilly.runtime.ir import Aval
+from grilly.runtime.lower import lower
+from grilly.runtime.target import Target
 
 W = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -68,3 +71,10 @@ def test_our_listing_has_the_instructions_of_spirv_dis(name, monkeypatch):
         return [re.match(r"( *%\w+ =)? *(Op\w+)", line).groups() for line in text.splitlines()]
 
     assert [(bool(result), name) for result, name in named(ours)] == [(bool(r), name) for r, name in named(theirs)]
+
+
+def test_an_older_spirv_dis_need_not_know_all_instructions():
+    target = Target(subgroup_size=32, shared_bytes=49152, software=False, matrix=(16, 16, 16))
+    avals = [Aval((1024, 1024), np.dtype(np.float32))] * 2
+    dispatches = lower(lambda x, w: [x @ w], avals, target=target).plan.dispatches
+    assert any("CooperativeMatrixMulAdd" in disassembly.disassembled(d.shader.spirv) for d in dispatches)

@@ -15,7 +15,6 @@ LARGE = 1 << 28  # multiplications from which on splitting the operands pays
 FEW = 32  # rows, columns and depth that fill no tile
 DEEP = 128  # from here on float32's own roundings cost more than its 24th bit, which two half floats lack
 LEAST = 1 << 15  # bytes of workgroup memory that the smallest tile fits into
-FLOATS = 4  # float32 in a word
 COARSE = ("HIGH", "TF32_TF32_F32", "BF16_BF16_F32", "F16_F16_F32")  # precisions that one part has
 SMALLEST, LARGEST = 64, 128  # rows, and columns, of tiles
 INVOCATIONS = 128  # of a tile; twice as many where both operands have two parts
@@ -72,7 +71,6 @@ class View:
         depth: What the depth moves over.
         start: The first word.
         depth_last: Whether words run along the depth, else along the free axes.
-        each: How many numbers are in a word: four, if they are float32.
     """
 
     batch: Strides
@@ -80,7 +78,6 @@ class View:
     depth: Strides
     start: int
     depth_last: bool
-    each: int = HALVES
 
     @property
     def in_columns(self) -> bool:
@@ -91,14 +88,21 @@ class View:
     def extents(self) -> tuple[int, int]:
         """Elements along the free axes, and the depth."""
         free, depth = (math.prod(extent for extent, _ in strides) for strides in (self.free, self.depth))
-        return (free, depth * self.each) if self.depth_last else (free * self.each, depth)
+        return (free, depth * HALVES) if self.depth_last else (free * HALVES, depth)
 
 
 def plain(shape: Sequence[int]) -> View:
     """Parts with the axes (batch, depth, free), of whole words."""
-    _, depth, free = shape
+    batch, depth, free = shape
     words = free // HALVES
-    return View(((shape[0], depth * words),), ((words, 1),), ((depth, words),), 0, depth_last=False)
+    return View(((batch, depth * words),), ((words, 1),), ((depth, words),), 0, depth_last=False)
+
+
+def rows(shape: Sequence[int]) -> View:
+    """Parts with the axes (batch, free, depth), of whole words."""
+    batch, free, depth = shape
+    words = depth // HALVES
+    return View(((batch, free * words),), ((free, words),), ((words, 1),), 0, depth_last=True)
 
 
 def panels(shape: Sequence[int]) -> View:
@@ -115,18 +119,13 @@ def columns(shape: Sequence[int]) -> View:
     return View(((batch, words * depth),), ((words, depth),), ((depth, 1),), 0, depth_last=False)
 
 
-def rows(batch: int, free: int, depth: int) -> View:
-    """Rows of float32, of whole words, side by side along the depth."""
-    words = depth // FLOATS
-    return View(((batch, free * words),), ((free, words),), ((words, 1),), 0, depth_last=True, each=FLOATS)
-
-
 @dataclass(frozen=True)
 class Spread:
     """A product on cooperative matrices: what the equation's inputs are, and how it is computed.
 
-    Its inputs are the parts of the left operand, those of the right one, and the scale of each that has one. There
-    follow whether the operand `told` needs them, and, where it is read `given` if it does not, what it is.
+    Its inputs are the parts of the left operand, those of the right one, and the scale of each that has one. Where
+    there are two spreads, for an operand that may turn out to be spikes, there follow those of the other one, and what
+    says which of them is computed.
 
     Args:
         product: The shapes.
@@ -135,8 +134,7 @@ class Spread:
         views: Where each operand's words lie.
         scaled: Whether each has been multiplied by a power of two a row, or column.
         tile: What a workgroup computes.
-        told: The operand (0 or 1) that may turn out to do with one part, when the product runs.
-        given: Where its numbers lie, if it is then read as float32, and not as its first part.
+        when: What has to be said for it to be computed; None if it always is.
     """
 
     product: Product
@@ -145,8 +143,12 @@ class Spread:
     views: tuple[View, View]
     scaled: tuple[bool, bool]
     tile: Tile
-    told: int | None
-    given: View | None
+    when: bool | None = None
+
+    @property
+    def inputs(self) -> int:
+        """How many of the equation's inputs are its own."""
+        return sum(self.parts) + sum(self.scaled)
 
     @property
     def depth_last(self) -> tuple[bool, bool]:

@@ -23,17 +23,19 @@ class Task:
         anchors: The equations that give the kind its name; none for a map.
         roots: What is stored: results of the anchors, and elementwise values over the same domain.
         domain: The shape that invocations are spread over.
+        remark: For people: what tells it from its alternatives.
     """
 
     kind: str
     anchors: tuple[Equation, ...]
     roots: tuple[Value, ...]
     domain: tuple[int, ...]
+    remark: str = ""
 
     @cached_property
     def label(self) -> str:
         """For people: what it is and over what."""
-        return f"{self.kind}[{','.join(map(str, self.domain))}]"
+        return f"{self.kind}[{','.join(map(str, self.domain))}]{self.remark}"
 
 
 @dataclass(frozen=True)

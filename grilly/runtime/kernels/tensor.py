@@ -6,6 +6,7 @@ parts' tiles pass through workgroup memory, and are fetched into registers while
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,27 +17,56 @@ from ..ir import Atom
 from ..spirv import Op
 from .division import inverse_of_power
 from .results import ROWS, At, side_of, store_neighbours
-from .spread import DEPTH, FLOATS, Spread, Strides, View, layout
+from .spread import DEPTH, Spread, Strides, View, layout
 from .task import Context, Task
 
+REMARKS = {None: "", True: "(general)", False: "(spikes)"}
 NEAR = 8  # rows of tiles that run side by side, so that they find each other's operands in the cache
+FLOATS = 4  # float32 in a word
 TOGETHER = 4  # words of the result that an invocation stores at once
 BANKS = 8  # words that can be stored at once, one in each
 
 
 def groups(task: Task) -> int:
-    spread: Spread = task.anchors[0].params["spread"]
+    spread = _spread(task)
     return spread.tile.count(spread.product.sizes)
 
 
 def invocations(task: Task) -> int:
     """In each workgroup: such a product has a kernel to itself."""
-    return task.anchors[0].params["spread"].tile.invocations
+    return _spread(task).tile.invocations
+
+
+def alternatives(task: Task) -> list[Task]:
+    """The task in all ways to compute it, of which each sees by itself whether it is the one.
+
+    Two kernels, since the one for spikes is small: twice as many of its workgroups share a multiprocessor.
+    """
+    (eqn,) = task.anchors
+    spreads: tuple[Spread, ...] = eqn.params["spreads"]
+    rest, flags = eqn.inputs, eqn.inputs[sum(spread.inputs for spread in spreads) :]
+    found = []
+    for spread in spreads:
+        inputs, rest = (*rest[: spread.inputs], *flags), rest[spread.inputs :]
+        one = replace(eqn, inputs=inputs, params={**eqn.params, "spreads": (spread,)})
+        found.append(replace(task, anchors=(one,), remark=REMARKS[spread.when]))
+    return found[::-1]  # that of spikes first: workgroups of the other one begin and end where it leaves some room
 
 
 def emit(ctx: Context, task: Task, group: Index) -> None:
     """Writes the section of a kernel that runs in workgroup number `group` of this task."""
-    _Workgroup(ctx, task, group).run()
+    b, when = ctx.b, _spread(task).when
+    if when is None:
+        return _Workgroup(ctx, task, group).run()
+    said = ctx.pull(task).at(task.anchors[0].inputs[-1], scalar_place(b))
+    with b.when(said if when else b.op(Op.LogicalNot, BOOL, said)):
+        _Workgroup(ctx, task, group).run()
+
+
+def _spread(task: Task) -> Spread:
+    """How the only alternative is computed."""
+    (spread,) = task.anchors[0].params["spreads"]
+    return spread
 
 
 class _Factor:
@@ -89,34 +119,32 @@ class _Factor:
         """This invocation's words of tile number `nth` of the depth; zeros beyond the edges."""
         found = []
         for major, minor, exists in self._places():
-            for start in range(0, HALVES, self.view.each):
-                along = add(self.b, mul(self.b, minor, HALVES), start)
-                found += self._word(nth, *((major, along) if self.depth_last else (along, major)), exists)
+            along = mul(self.b, minor, HALVES)
+            found += self._word(nth, *((major, along) if self.depth_last else (along, major)), exists)
         return found
 
     def _word(self, nth: Index, free: Index, k: Index, exists: Ref | bool) -> list[Ref]:
         """The word of each part that begins at an element of the tile."""
-        b, each, zero = self.b, self.view.each, self.b.const(np.uint32(0))
+        b, zero = self.b, self.b.const(np.uint32(0))
         free, k = add(b, self.start, free), joined(b, nth, DEPTH, k)
         inside = b.both(exists, b.both(less(b, free, self.free), less(b, k, self.depth)))
         free, k = (
             assume(safe(b, inside, free, self.free), self.free),
             assume(safe(b, inside, k, self.depth), self.depth),
         )
-        free, k = (free, div(b, k, each)) if self.depth_last else (div(b, free, each), k)
+        free, k = (free, div(b, k, HALVES)) if self.depth_last else (div(b, free, HALVES), k)
         within = add(b, _along(b, self.view.free, free), _along(b, self.view.depth, k))
         index = add(b, self.batch, within)
         return [b.select(inside, part, zero) for pointer in self.pointers for part in self.m.fetch(pointer, index)]
 
     def laid(self, words: list[Ref]) -> None:
-        """Stores what was fetched: of float32, its half floats."""
-        b, left, each = self.b, iter(words), self.view.each
+        """Stores what was fetched."""
+        b, left = self.b, iter(words)
         for major, minor, exists in self._places():
             index = add(b, add(b, mul(b, major, self.stride), minor), self.first)
             with b.when(exists):
                 for part in range(len(self.pointers)):
-                    word = list(itertools.islice(left, FLOATS * HALVES // each))
-                    self.m.write(add(b, index, part * self.plane), word if each == HALVES else self.m.halves(word))
+                    self.m.write(add(b, index, part * self.plane), list(itertools.islice(left, FLOATS)))
 
     def matrix(self, part: int, first: Index, nth: int, k: int) -> int:
         """The `nth` matrix from row (or column) `first` of the tile on, at depth `k`."""
@@ -206,7 +234,7 @@ class _Workgroup:
     def __init__(self, ctx: Context, task: Task, group: Index) -> None:
         self.ctx, self.task, self.b = ctx, task, ctx.b
         self.eqn = task.anchors[0]
-        self.spread: Spread = self.eqn.params["spread"]
+        self.spread = _spread(task)
         self.p, self.tile = self.spread.product, self.spread.tile
         t, (left, right) = self.tile, self.spread.parts
         self.side = side_of(self.eqn, self.p)  # sums leave in runs of neighbours
@@ -220,9 +248,6 @@ class _Workgroup:
         views = self.spread.views
         self.left = _Factor(self, A, views[A], pointers[:left], 0)
         self.right = _Factor(self, B, views[B], pointers[left:], left * self.left.plane)
-        if self.spread.told is not None:
-            needed = self.eqn.inputs[-1 if self.spread.given is None else -2]
-            self.needed = ctx.pull(task).at(needed, scalar_place(ctx.b))
         self.kind, self.exact = m.sum(t.shape[0], t.shape[1]), max(left, right) > 1
         self.sums = self._variables()
         self.totals = self._variables() if self.exact else self.sums
@@ -234,11 +259,18 @@ class _Workgroup:
         b, t = self.b, self.tile
         _, rows, columns, _ = self.p.sizes
         down, across = -(-rows // t.rows), -(-columns // t.columns)
-        near = math.gcd(NEAR, down)
+        near = min(NEAR, down)
         batch, within = div(b, group, down * across), mod(b, group, down * across)
-        block, nth = div(b, within, near * across), mod(b, within, near * across)
-        row = add(b, mul(b, block, near), mod(b, nth, near))
-        return batch, mul(b, assume(row, down), t.rows), mul(b, assume(div(b, nth, near), across), t.columns)
+        band, nth = div(b, within, near * across), mod(b, within, near * across)
+        beside, column = mod(b, nth, near), div(b, nth, near)
+        if rest := down % near:  # rows of the last band
+            full = less(b, band, down // near)
+            beside, column = (
+                b.select(full, b.as_ref(one), b.as_ref(other))
+                for one, other in ((beside, mod(b, nth, rest)), (column, div(b, nth, rest)))
+            )
+        row = add(b, mul(b, band, near), assume(beside, near))
+        return batch, mul(b, assume(row, down), t.rows), mul(b, assume(column, across), t.columns)
 
     def _own(self, subgroup: Index) -> tuple[Index, Index]:
         """Where a subgroup's part of the tile begins."""
@@ -253,32 +285,13 @@ class _Workgroup:
         b, m = self.b, self.m
         for variable in itertools.chain(*self.sums):
             m.set(variable, m.zero(self.kind))
-        self._summed()
+        _Depth(self, self.left, self.right).run()
         for nth in range(self.bands):
             b.barrier(buffers=False)
             self._stage(nth)
             b.barrier(buffers=False)
             with b.when(less(b, b.local, self.staging)):
                 self._store(nth)
-
-    def _summed(self) -> None:
-        """One loop over the depth. Of an operand that may turn out to be spikes there are two, and it chooses."""
-        b, told, sides = self.b, self.spread.told, [self.left, self.right]
-        if told is None:
-            return _Depth(self, *sides).run()
-        with b.when(self.needed):
-            _Depth(self, *sides).run()
-        sides[told] = self._alone(told, sides[told])
-        with b.when(b.op(Op.LogicalNot, BOOL, self.needed)):
-            _Depth(self, *sides).run()
-
-    def _alone(self, told: int, side: _Factor) -> _Factor:
-        """The operand `told` where it does with one part."""
-        given = self.spread.given
-        if given is None:
-            return _Factor(self, told, side.view, side.pointers[:1], side.first)
-        pointer = self.ctx.pointers[self.eqn.inputs[-1]]  # type: ignore[index]
-        return _Factor(self, told, given, [pointer], side.first)
 
     def _stage(self, nth: int) -> None:
         """Puts one band (a row, or a column) of each subgroup's matrices into workgroup memory."""
@@ -321,12 +334,8 @@ class _Workgroup:
         """The sum divided by the scales of its row and column."""
         b, scales = self.b, iter(self.eqn.inputs[sum(self.spread.parts) :])
         sizes = self.p.sizes[1:3]
-        inverses = []
-        for side, (at, size, scaled) in enumerate(zip((row, column), sizes, self.spread.scaled, strict=True)):
-            if scaled:
-                inverse = self._inverse(next(scales), at, size)
-                one = b.const(np.float32(1))
-                inverses.append(b.select(self.needed, inverse, one) if side == self.spread.told else inverse)
+        sides = zip((row, column), sizes, self.spread.scaled, strict=True)
+        inverses = [self._inverse(next(scales), at, size) for at, size, scaled in sides if scaled]
         if len(inverses) == 2:  # the smaller first, lest the product overflow on its way
             one, other = inverses
             ordered = b.op(Op.FOrdLessThan, BOOL, one, other)
