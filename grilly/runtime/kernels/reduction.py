@@ -165,7 +165,8 @@ def _folded(
         return [COMBINE[eqn.primitive](b, *pair) for eqn, *pair in zip(task.anchors, x, y, strict=True)]
 
     turns = count // lanes
-    loads = math.gcd(turns // spread.sharing, LOADS) if turns % spread.sharing == 0 else 1
+    most = LOADS * WIDE // lanes  # as many bytes, whether loads are wide or not
+    loads = math.gcd(turns // spread.sharing, most) if turns % spread.sharing == 0 else 1
 
     def body(nth: Index, so_far: list[Ref]) -> list[Ref]:
         nths = [assume(add(b, nth, k * spread.sharing), turns) for k in range(loads)]
