@@ -62,10 +62,17 @@ def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Targe
     kernels = [kernel]
     if kernel.tasks[0].kind == "tensor":
         kernels = [Kernel(((task,),)) for task in tensor.alternatives(*kernel.tasks)]
-    return Emitted(tuple(_run(graph, each, stored, target) for each in kernels))
+    runs = []
+    for each in kernels:
+        shader, values, groups = _shader(graph, each, stored, target)
+        runs.append(Run(shader, values, groups, predicted(graph, kernel, stored, values)))
+    return Emitted(tuple(runs))
 
 
-def _run(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Target) -> Run:
+def _shader(
+    graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Target
+) -> tuple[Shader, tuple[Value, ...], tuple[int, int, int]]:
+    """A kernel's shader, the values its addresses stand for, and how many workgroups run it."""
     known = dict.fromkeys(stored)
     read = {task: reads(graph, known, task) for task in kernel.tasks}
     written = [root for task in kernel.tasks for root in task.roots]
@@ -89,8 +96,7 @@ def _run(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Target) 
         start += count
     name = "+".join(task.label for task in kernel.tasks)
     bindings = _bindings(name, avals, stores, target) if target.bindings else ()
-    shader = Shader(name, b.assembled(), table, bindings)
-    return Run(shader, values, grid, predicted(graph, kernel, stored, values))
+    return Shader(name, b.assembled(), table, bindings), values, grid
 
 
 def _flag(graph: Graph, section: tuple[Task, ...], stored: Mapping[Value, None]) -> Atom | None:
