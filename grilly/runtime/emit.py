@@ -89,7 +89,8 @@ def _shader(
     grid = _grid(sum(counts), target)
     group = _group(b, grid, sum(counts))
     start = 0
-    for section, count, flag in zip(kernel.sections, counts, flags, strict=True):
+    for k in sorted(range(len(counts)), key=counts.__getitem__):  # few workgroups have the more to do each
+        section, count, flag = kernel.sections[k], counts[k], flags[k]
         here = sub(b, group, start) if len(counts) > 1 else group
         with b.when(_within(b, here, count, len(counts) > 1 or grid[1] > 1)):
             _section(ctx, section, assume(here, count), flag)
