@@ -89,7 +89,7 @@ def _shader(
     grid = _grid(sum(counts), target)
     group = _group(b, grid, sum(counts))
     start = 0
-    for k in sorted(range(len(counts)), key=counts.__getitem__):  # few workgroups have the more to do each
+    for k in sorted(range(len(counts)), key=counts.__getitem__):  # where they are few, each has more to do
         section, count, flag = kernel.sections[k], counts[k], flags[k]
         here = sub(b, group, start) if len(counts) > 1 else group
         with b.when(_within(b, here, count, len(counts) > 1 or grid[1] > 1)):

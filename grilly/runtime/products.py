@@ -4,7 +4,7 @@ Each operand is multiplied, row by row (column by column on the right), by a pow
 near 2 ** 14, and split into two half floats, `x = p0 + p1`. The products of the parts are exact and their sums are
 float32; p1 q1, which is left out, is below float32's own rounding. What is known to be 0 or 1 is one part by itself.
 `precision` may ask for one part of everything: 11 bits, as TF32 has. What may turn out to be spikes when the product
-runs tells whether it needs two parts: where it does not, it is neither scaled nor is a second part ever computed.
+runs tells whether it needs two parts: where it does not, it is neither scaled nor split, and another kernel multiplies.
 
 References:
     H. Ootomo, R. Yokota, "Recovering single precision accuracy from Tensor Cores while surpassing the FP32 theoretical

@@ -20,7 +20,7 @@ from .results import ROWS, At, side_of, store_neighbours
 from .spread import DEPTH, Spread, Strides, View, layout
 from .task import Context, Task
 
-REMARKS = {None: "", True: "(general)", False: "(spikes)"}
+REMARKS = {None: "", True: "(general)", False: "(spikes)"}  # of a task, by when it is computed
 NEAR = 8  # rows of tiles that run side by side, so that they find each other's operands in the cache
 FLOATS = 4  # float32 in a word
 TOGETHER = 4  # words of the result that an invocation stores at once
