@@ -92,12 +92,12 @@ def _on_matrices(
             return _laid_out(editor, eqn, *seen, wanted[k])
         return _split(editor, eqn, eqn.inputs[k], axes[k], wanted[k], general)
 
-    flags = [] if told is None else [_needs_two(editor, eqn, perhaps[eqn.inputs[told]])]
     if told is None:
-        ways = [([side(0), side(1)], None)]
+        flags, ways = [], [([side(0), side(1)], None)]
     else:
-        other, told_ways = side(1 - told), _told(editor, eqn, eqn.inputs[told], axes[told], *flags)
-        ways = [([mine, other] if told == 0 else [other, mine], when) for mine, when in told_ways]
+        flags, other = [_needs_two(editor, eqn, perhaps[eqn.inputs[told]])], side(1 - told)
+        two, one = _told(editor, eqn, eqn.inputs[told], axes[told], *flags)
+        ways = [([mine, other] if told == 0 else [other, mine], when) for mine, when in ((two, True), (one, False))]
     spreads = tuple(_spread(target, p, sides, when) for sides, when in ways)
     inputs = [atom for sides, _ in ways for atom in _inputs(sides)] + flags
     order = {} if read.order == tuple(sorted(read.order)) else {"order": read.order}
@@ -136,9 +136,7 @@ def _split(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, parts: int 
     return _in_parts(editor, eqn, now, axes, scale, parts, general)
 
 
-def _told(
-    editor: Editor, eqn: Equation, operand: Atom, axes: Axes, needed: Atom
-) -> tuple[tuple[_Operand, bool], tuple[_Operand, bool]]:
+def _told(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, needed: Atom) -> tuple[_Operand, _Operand]:
     """An operand that may turn out to be spikes: in two parts where they are `needed`, in one where they are not.
 
     (That is known row by row: by the way, so are the scales of rows.)
@@ -147,13 +145,13 @@ def _told(
     seen = editor.made("if_needed", [now, needed], now.aval, eqn)
     scale = _scale_of_rows(editor, eqn, now if _is_depth_last(now, axes) else seen, axes)
     two = _in_parts(editor, eqn, seen, axes, scale, 2, False)
-    return (two, True), (_as_it_lies(editor, eqn, now, axes), False)
+    return two, _as_it_lies(editor, eqn, now, axes)
 
 
 def _as_it_lies(editor: Editor, eqn: Equation, operand: Atom, axes: Axes) -> _Operand:
     """One half float of each number, in the order of the array: a layer's products, forth and back, read the same."""
-    sizes, in_order = _sizes(operand, axes), _order(operand, axes) == list(range(len(operand.shape)))
-    if not in_order or sizes[-1] % HALVES:
+    sizes, order = _sizes(operand, axes), _order(operand, axes)
+    if order != sorted(order) or sizes[-1] % HALVES:
         return _in_parts(editor, eqn, operand, axes, None, None, False)
     view = (rows if _is_depth_last(operand, axes) else plain)(sizes)
     return _Operand(_halves(editor, eqn, _unshaped(editor, operand), None), None, view)

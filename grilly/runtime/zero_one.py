@@ -17,12 +17,12 @@ INVENTING = {
 
 def zero_one(graph: Graph, given: frozenset[Value] = frozenset()) -> set[Value]:
     """The values of a graph that are always 0 or 1, if those `given` are."""
-    found = set(given) | {value for value in graph.inputs if value.dtype == np.bool_}
+    found = set(given) | {value for value in (*graph.inputs, *graph.producer) if value.dtype == np.bool_}
     found |= {value for value, array in graph.constants.items() if _holds(array)}
     for eqn in graph.equations:
         if eqn.primitive == "scan":
             found.update(_of_scan(eqn, found))
-        elif all(value.dtype == np.bool_ for value in eqn.outputs) or _keeps(eqn, found):
+        elif _keeps(eqn, found):
             found.update(eqn.outputs)
     return found
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from jax import lax
 from jax import numpy as jnp
+from targets import MATRIX_GPU
 
 import grilly
 from grilly.runtime.ir import Aval
 from grilly.runtime.lower import lower
-from grilly.runtime.target import Target
 
 X = np.ones((6, 4), np.float32)
 W = np.ones((4, 5), np.float32)
@@ -46,9 +46,8 @@ def test_bytes_and_operations_of_one_kernel(function, arguments, nbytes, operati
 
 def test_a_product_on_matrix_units_is_counted_once():
     """... by each of the two kernels of which one computes it."""
-    target = Target(subgroup_size=32, shared_bytes=49152, software=False, matrix=(16, 16, 16))
     avals = [Aval((2048, 512), np.dtype(np.float32)), Aval((512, 1024), np.dtype(np.float32))]
-    dispatches = lower(lambda x, w: [x @ w + 1], avals, target=target).plan.dispatches
+    dispatches = lower(lambda x, w: [x @ w + 1], avals, target=MATRIX_GPU).plan.dispatches
     products = [dispatch.cost.operations for dispatch in dispatches if dispatch.label.startswith("tensor")]
     assert products == [2 * 2048 * 512 * 1024 + 2048 * 1024] * 2
 

@@ -4,16 +4,15 @@ import jax
 import numpy as np
 import pytest
 from jax import numpy as jnp
+from targets import MATRIX_GPU
 
 from grilly.runtime.executable import Executable
 from grilly.runtime.ir import Aval, Equation, Graph, Value
 from grilly.runtime.kernels import spread
 from grilly.runtime.lower import lower, lowered
 from grilly.runtime.needed import asked
-from grilly.runtime.target import Target
 
 F32, BOOL = np.dtype(np.float32), np.dtype(np.bool_)
-GPU = Target(subgroup_size=32, shared_bytes=49152, software=False, matrix=(16, 16, 16))
 
 
 def result_over(primitive, shape, result, **params):
@@ -49,7 +48,7 @@ def layer(monkeypatch):
         return [y, *vjp(g)]
 
     avals = [Aval(shape, F32) for shape in ((512, 128), (128, 256), (512, 256))]
-    return lower(both_ways, avals, target=GPU)
+    return lower(both_ways, avals, target=MATRIX_GPU)
 
 
 def test_an_argument_that_turns_out_to_be_spikes_is_not_split(layer):

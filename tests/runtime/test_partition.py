@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from jax import lax
 from programs import PROGRAMS
+from targets import MATRIX_GPU
 from test_programs import instructions
 
 from grilly.runtime.ir import Aval
@@ -75,9 +76,9 @@ def test_what_a_convolution_sees_in_patches_is_stored():
 
 
 def test_a_deep_product_on_matrix_units_has_as_many_parts_as_run_at_once():
-    gpu = Target(subgroup_size=32, shared_bytes=49152, software=False, matrix=(16, 16, 16))
     depth = 14 * 16 * 128
-    plan = lower(lambda x, y: [-x @ y], [Aval((128, depth), FLOATS), Aval((depth, 1152), FLOATS)], target=gpu).plan
+    avals = [Aval((128, depth), FLOATS), Aval((depth, 1152), FLOATS)]
+    plan = lower(lambda x, y: [-x @ y], avals, target=MATRIX_GPU).plan
     (product,) = (dispatch for dispatch in plan.dispatches if dispatch.label.startswith("tensor"))
     assert (product.label, product.groups) == ("tensor[14,128,1152]", (9 * 14, 1, 1))  # 16 would take two rounds
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from jax import lax
 from jax import numpy as jnp
+from targets import MATRIX_GPU
 
 import grilly
 from grilly import nn
@@ -17,11 +18,9 @@ from grilly.runtime.lower import lowered
 from grilly.runtime.packing import packed, unpacked
 from grilly.runtime.profile import Profile
 from grilly.runtime.simplify import simplify
-from grilly.runtime.target import Target
 from grilly.runtime.trace import trace
 
 F32 = np.dtype(np.float32)
-TENSOR_GPU = Target(subgroup_size=32, shared_bytes=49152, software=False, matrix=(16, 16, 16))
 
 
 @pytest.fixture
@@ -101,7 +100,7 @@ def convolution(w, x):
 
 def plan(steady):
     avals = [Aval((64, 64, 3, 3), F32), Aval((256, 64, 16, 16), F32)]
-    return lowered(simplify(trace(lambda *args: [convolution(*args)], avals)), frozenset(), TENSOR_GPU, steady).plan
+    return lowered(simplify(trace(lambda *args: [convolution(*args)], avals)), frozenset(), MATRIX_GPU, steady).plan
 
 
 def test_weights_are_split_by_the_preparation():

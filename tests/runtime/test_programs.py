@@ -18,6 +18,7 @@ from programs_math import MATH
 from programs_recompute import RECOMPUTED
 from programs_while import WHILES
 from stale import stale_memory
+from targets import MATRIX_GPU
 
 import grilly
 from grilly.runtime.fingerprint import fingerprint
@@ -30,7 +31,6 @@ from grilly.runtime.target import Target
 ALL = PROGRAMS | LOOPS | MATH | INDEXING | RECOMPUTED | WHILES | LINEAR | COMPLEX | FOUND
 each = pytest.mark.parametrize("program", ALL.values(), ids=ALL.keys())
 FLOAT_OPERATIONS = {127: "FNegate", 129: "FAdd", 131: "FSub", 133: "FMul", 136: "FDiv", 140: "FRem", 141: "FMod"}
-GPU = Target(subgroup_size=32, shared_bytes=49152, software=False, matrix=(16, 16, 16))  # whose plans differ
 DECORATE, NO_CONTRACTION = 71, 42
 
 
@@ -60,7 +60,7 @@ def test_it_takes_few_kernels(program):
 
 @each
 def test_every_result_is_written_on_a_gpu_too(program):
-    plan = lowered(program, GPU).plan
+    plan = lowered(program, MATRIX_GPU).plan
     touched = {slot for dispatch in plan.dispatches for slot in dispatch.slots if isinstance(slot, Output)}
     assert {slot.index for slot in touched} == {slot.index for slot in plan.outputs if isinstance(slot, Output)}
 

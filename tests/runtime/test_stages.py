@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from jax import numpy as jnp
 from programs import PROGRAMS
+from targets import MATRIX_GPU
 
 import grilly
 from grilly.config import Config
 from grilly.runtime import compile, disassembly
 from grilly.runtime.ir import Aval
 from grilly.runtime.lower import lower
-from grilly.runtime.target import Target
 
 W = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -74,7 +74,6 @@ def test_our_listing_has_the_instructions_of_spirv_dis(name, monkeypatch):
 
 
 def test_an_older_spirv_dis_need_not_know_all_instructions():
-    target = Target(subgroup_size=32, shared_bytes=49152, software=False, matrix=(16, 16, 16))
     avals = [Aval((1024, 1024), np.dtype(np.float32))] * 2
-    dispatches = lower(lambda x, w: [x @ w], avals, target=target).plan.dispatches
+    dispatches = lower(lambda x, w: [x @ w], avals, target=MATRIX_GPU).plan.dispatches
     assert any("CooperativeMatrixMulAdd" in disassembly.disassembled(d.shader.spirv) for d in dispatches)
