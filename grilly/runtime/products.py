@@ -24,6 +24,7 @@ from .ir import Atom, Aval, Equation, Graph, Literal, Value
 from .kernels.operand import Axes, Product, exchanged
 from .kernels.spread import (
     DEPTH,
+    LARGEST,
     Spread,
     Tile,
     View,
@@ -31,7 +32,7 @@ from .kernels.spread import (
     is_coarse,
     panels,
     plain,
-    rows,
+    stacks,
     suits,
     tiles,
     whole,
@@ -84,7 +85,7 @@ def _on_matrices(
     p, most = read.product, 1 if is_coarse(eqn) else 2
     axes = (p.lhs_axes, p.rhs_axes)
     wanted = [None if operand in known else most for operand in eqn.inputs]
-    told = next((k for k in range(2) if wanted[k] == 2 and not read.seen[k] and eqn.inputs[k] in perhaps), None)
+    told = next((k for k in range(2) if wanted[k] and not read.seen[k] and eqn.inputs[k] in perhaps), None)
     general = wanted == [2, 2] and told is None
 
     def side(k: int) -> _Operand:
@@ -95,9 +96,10 @@ def _on_matrices(
     if told is None:
         flags, ways = [], [([side(0), side(1)], None)]
     else:
-        flags, other = [_needs_two(editor, eqn, perhaps[eqn.inputs[told]])], side(1 - told)
-        two, one = _told(editor, eqn, eqn.inputs[told], axes[told], *flags)
-        ways = [([mine, other] if told == 0 else [other, mine], when) for mine, when in ((two, True), (one, False))]
+        needed, other = _needs_two(editor, eqn, perhaps[eqn.inputs[told]]), side(1 - told)
+        numbers, spikes = _told(editor, eqn, eqn.inputs[told], axes[told], needed, most)
+        flags, sides = [needed], ((numbers, True), (spikes, False))
+        ways = [([mine, other] if told == 0 else [other, mine], when) for mine, when in sides]
     spreads = tuple(_spread(target, p, sides, when) for sides, when in ways)
     inputs = [atom for sides, _ in ways for atom in _inputs(sides)] + flags
     order = {} if read.order == tuple(sorted(read.order)) else {"order": read.order}
@@ -132,29 +134,41 @@ def _tile(
 def _split(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, parts: int | None, general: bool) -> _Operand:
     """The operand as so many half floats; None where it is one as it is."""
     now = editor.now(operand)
-    scale = None if parts is None else _scale_of_rows(editor, eqn, now, axes)
+    if parts is None:
+        return _in_one(editor, eqn, now, axes)
+    scale = _scale_of_rows(editor, eqn, now, axes)
     return _in_parts(editor, eqn, now, axes, scale, parts, general)
 
 
-def _told(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, needed: Atom) -> tuple[_Operand, _Operand]:
-    """An operand that may turn out to be spikes: in two parts where they are `needed`, in one where they are not.
+def _told(
+    editor: Editor, eqn: Equation, operand: Atom, axes: Axes, needed: Atom, parts: int
+) -> tuple[_Operand, _Operand]:
+    """An operand that may turn out to be spikes: scaled, in `parts`, where that is `needed`; and where it is not.
 
     (That is known row by row: by the way, so are the scales of rows.)
     """
     now = editor.now(operand)
     seen = editor.made("if_needed", [now, needed], now.aval, eqn)
     scale = _scale_of_rows(editor, eqn, now if _is_depth_last(now, axes) else seen, axes)
-    two = _in_parts(editor, eqn, seen, axes, scale, 2, False)
-    return two, _as_it_lies(editor, eqn, now, axes)
+    return _in_parts(editor, eqn, seen, axes, scale, parts, False), _in_one(editor, eqn, now, axes)
 
 
-def _as_it_lies(editor: Editor, eqn: Equation, operand: Atom, axes: Axes) -> _Operand:
-    """One half float of each number, in the order of the array: a layer's products, forth and back, read the same."""
-    sizes, order = _sizes(operand, axes), _order(operand, axes)
-    if order != sorted(order) or sizes[-1] % HALVES:
-        return _in_parts(editor, eqn, operand, axes, None, None, False)
-    view = (rows if _is_depth_last(operand, axes) else plain)(sizes)
-    return _Operand(_halves(editor, eqn, _unshaped(editor, operand), None), None, view)
+def _in_one(editor: Editor, eqn: Equation, operand: Atom, axes: Axes) -> _Operand:
+    """One half float of each number, in an order that a layer's products, forth and back, share.
+
+    Words run along the first axis, free or not; where they can, they know nothing of batches. Zeros fill up tiles, so
+    that none has an edge to look for.
+    """
+    batch, first, last = _sizes(operand, axes)
+    matrix = _matrix(editor, eqn, operand, axes)
+    if first % HALVES == 0:
+        matrix = editor.make("reshape", [_unshaped(editor, matrix)], (1, batch * first, last), eqn)
+    matrix = _filled(editor, eqn, matrix, (1, LARGEST, DEPTH))
+    count, rows, last = matrix.shape
+    words = editor.make("reshape", [matrix], (count, rows // HALVES, HALVES, last), eqn)
+    parts = _halves(editor, eqn, _reordered(editor, eqn, words, (0, 1, 3, 2)), None)
+    shape = (batch, (rows if count == batch else first) // HALVES, last, HALVES)
+    return _Operand(parts, None, columns(shape) if _is_depth_last(operand, axes) else stacks(shape))
 
 
 def _unshaped(editor: Editor, atom: Atom) -> Atom:
@@ -170,14 +184,13 @@ def _is_depth_last(operand: Atom, axes: Axes) -> bool:
 
 
 def _in_parts(
-    editor: Editor, eqn: Equation, array: Atom, axes: Axes, scale: Value | None, parts: int | None, general: bool
+    editor: Editor, eqn: Equation, array: Atom, axes: Axes, scale: Value, parts: int, general: bool
 ) -> _Operand:
     """An operand's parts, scaled."""
     depth_last = _is_depth_last(array, axes)
     matrix = _matrix(editor, eqn, array, axes)
-    if scale is not None:
-        kept = (0, 1) if depth_last else (0, 2)
-        matrix = _scaled(editor, eqn, matrix, scale, kept if scale.shape else ())
+    kept = (0, 1) if depth_last else (0, 2)
+    matrix = _scaled(editor, eqn, matrix, scale, kept if scale.shape else ())
     matrix, view = _in_words(editor, eqn, matrix, depth_last, general)
     return _Operand(_halves(editor, eqn, matrix, parts), scale, view)
 
@@ -187,9 +200,7 @@ def _in_words(editor: Editor, eqn: Equation, matrix: Value, depth_last: bool, ge
 
     Words across the depth come faster out of workgroup memory, but for `general` products, of two parts by two.
     """
-    units = (1, HALVES, DEPTH) if depth_last else (1, DEPTH, HALVES)  # zeros at the end fill them up
-    padding = [(0, whole(n, unit) - n, 0) for n, unit in zip(matrix.shape, units, strict=True)]
-    matrix = _padded(editor, eqn, matrix, padding)
+    matrix = _filled(editor, eqn, matrix, (1, HALVES, DEPTH) if depth_last else (1, DEPTH, HALVES))
     batch, first, last = matrix.shape
     if depth_last and general:
         cut, order, view = (batch, first, last // DEPTH, DEPTH), (0, 2, 1, 3), panels
@@ -201,6 +212,12 @@ def _in_words(editor: Editor, eqn: Equation, matrix: Value, depth_last: bool, ge
         return matrix, plain(matrix.shape)
     matrix = _reordered(editor, eqn, editor.make("reshape", [matrix], cut, eqn), order)
     return matrix, view(matrix.shape)
+
+
+def _filled(editor: Editor, eqn: Equation, matrix: Value, units: Sequence[int]) -> Value:
+    """The matrix with zeros at its ends that fill up whole units."""
+    padding = [(0, whole(n, unit) - n, 0) for n, unit in zip(matrix.shape, units, strict=True)]
+    return _padded(editor, eqn, matrix, padding)
 
 
 def _reordered(editor: Editor, eqn: Equation, array: Atom, order: Sequence[int]) -> Value:

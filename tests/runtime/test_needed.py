@@ -57,9 +57,3 @@ def test_an_argument_that_turns_out_to_be_spikes_is_not_split(layer):
     sometimes = [task for task in tasks if None not in asked(layer.graph, layer.partition.stored, task.roots)]
     labels = [(task.label, len(task.roots)) for task in sometimes]
     assert labels == [("map[1,64,128,8]", 2), ("reduction[4,128]", 1), ("map[4,128,128]", 2)]
-
-
-def test_both_products_of_a_layer_read_the_same_half_floats_of_spikes(layer):
-    graph = layer.graph
-    (spikes,) = (value for value in graph.producer if value.shape == (512, 128) and value.dtype == np.float16)
-    assert [eqn.primitive for eqn in graph.consumers[spikes]] == ["matrix_product"] * 2

@@ -81,8 +81,8 @@ class View:
 
     @property
     def in_columns(self) -> bool:
-        """Whether words, though they run along the free axes, follow each other along the depth."""
-        return not self.depth_last and self.depth[-1][1] == 1
+        """Whether words follow each other along the axis that they do not run along."""
+        return (self.free if self.depth_last else self.depth)[-1][1] == 1
 
     @property
     def extents(self) -> tuple[int, int]:
@@ -98,11 +98,10 @@ def plain(shape: Sequence[int]) -> View:
     return View(((batch, depth * words),), ((words, 1),), ((depth, words),), 0, depth_last=False)
 
 
-def rows(shape: Sequence[int]) -> View:
-    """Parts with the axes (batch, free, depth), of whole words."""
-    batch, free, depth = shape
-    words = depth // HALVES
-    return View(((batch, free * words),), ((free, words),), ((words, 1),), 0, depth_last=True)
+def stacks(shape: Sequence[int]) -> View:
+    """Parts with the axes (batch, words of the depth, free, one word): along the free axes words lie side by side."""
+    batch, words, free, _ = shape
+    return View(((batch, words * free),), ((free, 1),), ((words, free),), 0, depth_last=True)
 
 
 def panels(shape: Sequence[int]) -> View:

@@ -23,7 +23,7 @@ from .task import Context, Task
 REMARKS = {None: "", True: "(general)", False: "(spikes)"}  # of a task, by when it is computed
 NEAR = 8  # rows of tiles that run side by side, so that they find each other's operands in the cache
 FLOATS = 4  # float32 in a word
-TOGETHER = 4  # words of the result that an invocation stores at once
+TOGETHER, COMPUTED = 4, 2  # words of the result that an invocation stores at once: as they are, or computed of them
 BANKS = 8  # words that can be stored at once, one in each
 
 
@@ -305,13 +305,13 @@ class _Workgroup:
     def _store(self, nth: int) -> None:
         """Stores what was staged, and what is elementwise in it.
 
-        An invocation has every so many runs. Where there is nothing but the product, it stores some at once; more code
-        would not fit where a GPU keeps its instructions.
+        An invocation has every so many runs, and stores some at once: fewer where something is computed of them, since
+        more code would not fit where a GPU keeps its instructions.
         """
         b, t = self.b, self.tile
         apart = b.local_size // self.staged
         rounds = -(-t.down * t.across * self.runs // apart)
-        together = math.gcd(rounds, TOGETHER) if self.task.roots == self.eqn.outputs else 1
+        together = math.gcd(rounds, TOGETHER if self.task.roots == self.eqn.outputs else COMPUTED)
         word = mod(b, b.local, self.staged)
 
         def body(first: Index, _: list) -> list:
