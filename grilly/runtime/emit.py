@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..errors import ShaderError
-from .builder import Builder, Index
+from .builder import BOOL, Builder, Index, Ref
 from .costs import predicted
 from .indexing import add, assume, less, mul, scalar_place, sub
 from .ir import Atom, Aval, Graph, Value
@@ -15,6 +17,7 @@ from .kernels.task import WORKGROUP, Context, Task
 from .needed import asked
 from .partition import Kernel, reads
 from .plan import Binding, Cost, Dispatch, Shader, Slot, Work
+from .spirv import Op
 from .target import Target
 
 KINDS = {"map": maps, "reduction": reduction, "scan": scan, "matmul": matmul, "tensor": tensor, "sort": sort}
@@ -58,7 +61,7 @@ class Emitted:
 
 
 def emitted(graph: Graph, kernel: Kernel, stored: Sequence[Value], target: Target) -> Emitted:
-    """The shader of a kernel; of a product that is computed in one of two ways, those of both."""
+    """The shader of a kernel; of a product that is computed in one of several ways, those of all."""
     kernels = [kernel]
     if kernel.tasks[0].kind == "tensor":
         kernels = [Kernel(((task,),)) for task in tensor.alternatives(*kernel.tasks)]
@@ -113,7 +116,7 @@ def _groups(section: tuple[Task, ...], flag: Atom | None, target: Target) -> int
     if others:
         return 1
     count = scan.groups(task, target) if task.kind == "scan" else GROUPS[task.kind](task)
-    return count if flag is None else -(-count // ROUNDS)
+    return -(-count // ROUNDS) if _is_seldom(task, flag) else count
 
 
 def _invocations(kernel: Kernel, target: Target) -> int:
@@ -145,16 +148,30 @@ def _passed_on(section: tuple[Task, ...], read: Mapping[Task, Mapping[Value, boo
 def _section(ctx: Context, section: tuple[Task, ...], group: Index, flag: Atom | None) -> None:
     if len(section) == 1:
         (task,) = section
-        if flag is None:
-            EMIT[task.kind](ctx, task, group)
-        else:
-            with ctx.b.when(ctx.pull(task).at(flag, scalar_place(ctx.b))):
+        with ctx.b.when(_is_needed(ctx, task, flag)):
+            if _is_seldom(task, flag):
                 _in_rounds(ctx, task, group)
+            else:
+                EMIT[task.kind](ctx, task, group)
         return
     for k, task in enumerate(section):
         if k:
             ctx.b.barrier()
         STAGE[task.kind](ctx, task)
+
+
+def _is_seldom(task: Task, flag: Atom | None) -> bool:
+    """Whether a task is only perhaps needed, as is the way to multiply that no ordinary numbers take."""
+    return flag is not None or (task.kind == "matmul" and task.when is not None)
+
+
+def _is_needed(ctx: Context, task: Task, flag: Atom | None) -> Ref | bool:
+    """What says so of a task by itself, or tells it from its alternatives."""
+    pull, place = ctx.pull(task), scalar_place(ctx.b)
+    if task.when:
+        said, wanted = pull.at(task.when[0], place), ctx.b.const(np.int32(task.when[1]))
+        return ctx.b.op(Op.IEqual, BOOL, said, wanted)
+    return True if flag is None else pull.at(flag, place)
 
 
 def _in_rounds(ctx: Context, task: Task, group: Index) -> None:

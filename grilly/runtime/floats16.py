@@ -9,7 +9,7 @@ References:
     S. A. Figueroa, "When is double rounding innocuous?" (1995).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,10 +19,12 @@ from .spirv import Module, Op
 from .target import Target
 
 F16, BF16 = np.dtype(np.float16), np.dtype(jnp.bfloat16)
-F32, U16, U32, BOOL = (np.dtype(t) for t in (np.float32, np.uint16, np.uint32, np.bool_))
+F32, U16, U32, I32, BOOL = (np.dtype(t) for t in (np.float32, np.uint16, np.uint32, np.int32, np.bool_))
 SHORT = frozenset({F16, BF16})
 SIGN, SIZE, INFINITY = 0x80000000, 0x7FFFFFFF, 0x7F800000  # of a float32's bits
 LEAST_NORMAL, TOO_LARGE = 0x38800000, 0x47800000  # of float16: 2 ** -14 and 2 ** 16, as float32's bits
+COUNT = 20  # the bit from which on a sum of exponents counts them: there is room for 4095
+FAR = 24  # bits of a float32: where terms lie further below the largest on average, few add anything
 REBIAS = 112  # between the exponents of float16 and float32
 
 
@@ -156,3 +158,27 @@ def needs_two(b: Instructions, x: Any) -> Any:
     usual = _below(b, b.op(Op.ISub, U32, size, _const(b, LEAST_NORMAL)), TOO_LARGE - LEAST_NORMAL - (1 << 23))
     unusual = b.op(Op.LogicalNot, BOOL, b.op(Op.LogicalOr, BOOL, usual, b.op(Op.IEqual, BOOL, size, _const(b, 0))))
     return b.op(Op.LogicalOr, BOOL, long, unusual)
+
+
+def exponent(b: Instructions, x: Any) -> Any:
+    """The exponent of a float32, and one in the bits that count; 0 of 0. Integers: sums of any order are the same."""
+    size = _and(b, b.op(Op.Bitcast, U32, x), SIZE)
+    counted = _or(b, _right(b, size, 23), _const(b, 1 << COUNT))
+    return b.select(b.op(Op.IEqual, BOOL, size, _const(b, 0)), _const(b, 0), counted)
+
+
+def span(b: Instructions, scale: Any, exponents: Any) -> Any:
+    """How many bits numbers lie below the largest, which has this scale, on average: of the sum of their exponents."""
+    count = b.op(Op.ConvertUToF, F32, _right(b, exponents, COUNT))
+    total = b.op(Op.ConvertUToF, F32, _and(b, exponents, (1 << COUNT) - 1))
+    largest = b.op(Op.ISub, U32, _const(b, 127 + 127 + 14), _right(b, b.op(Op.Bitcast, U32, scale), 23))
+    below = b.op(Op.FSub, F32, b.op(Op.ConvertUToF, F32, largest), b.op(Op.FDiv, F32, total, count))
+    return b.select(_below(b, exponents, 1), b.const(np.float32(0)), below)
+
+
+def far_apart(b: Instructions, spans: Sequence[Any]) -> Any:
+    """Whether terms, products of numbers of these spans, lie far below the largest."""
+    total = spans[0]
+    for other in spans[1:]:
+        total = b.op(Op.FAdd, F32, total, other)
+    return b.op(Op.FOrdGreaterThan, BOOL, total, b.const(np.float32(FAR)))

@@ -100,13 +100,18 @@ class _Storage:
             if self.kinds[eqn] == "loop":
                 self._store(operand)
             once = base.size == operand.size and matmul.fetched_once(eqn, number)
-            if eqn.primitive in PRODUCTS and self.cost(base) > 0 and not once:
+            if eqn.primitive in PRODUCTS and operand.shape and self.cost(base) > self._ease(eqn, number) and not once:
                 self._store(base)
             if eqn.primitive == "shallow_product" and self._computed(base):  # each element is read for every result
                 self._store(base)
             repeated = number in searched or self._repeats(eqn, operand)
             if repeated and self.cost(base) > CHEAP:
                 self._store(base)
+
+    @staticmethod
+    def _ease(eqn: Equation, number: int) -> int:
+        """What it may cost to compute a product's operand many times over: more where that seldom happens."""
+        return CHEAP if "float32" in eqn.params and number >= len(eqn.inputs) - 3 else 0
 
     def _store(self, value: Value) -> None:
         self.stored.setdefault(value)
@@ -295,6 +300,8 @@ def reads(graph: Graph, stored: dict[Value, None], task: Task) -> dict[Value, bo
         for operand in anchor.inputs:
             for leaf, _ in leaves(graph, stored, operand, False):
                 found[leaf] = found.get(leaf, True) and operand in held and leaf is operand
+    if task.when:
+        found |= {leaf: False for leaf, _ in leaves(graph, stored, task.when[0], False)}
     anchored = {value for anchor in task.anchors for value in anchor.outputs}
     for root in task.roots:
         if root not in anchored:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from .ir import Graph, Value
 from .rewrite import live
 
-READERS = {"matrix_product"}  # what reads operands in a form that is worth keeping
+READERS = {"matrix_product", "far_apart"}  # what reads operands, or what is known of them, in a form worth keeping
 
 
 def prepared(graph: Graph, steady: Collection[int]) -> tuple[Graph, tuple[int, ...], Graph] | None:

@@ -22,8 +22,8 @@ KINDS = {
 }
 # What no jaxpr has.
 OWN = {
-    *("conv_patches", "half_scale", "if_needed", "multiply_add", "needs_two", "ordered_fold"),
-    *("shallow_product", "window_choice", "scatter_chosen"),
+    *("conv_patches", "exponent", "far_apart", "half_scale", "if_needed", "multiply_add", "needs_two"),
+    *("ordered_fold", "shallow_product", "span", "window_choice", "scatter_chosen"),
 }
 
 

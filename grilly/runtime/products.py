@@ -6,6 +6,10 @@ float32; p1 q1, which is left out, is below float32's own rounding. What is know
 `precision` may ask for one part of everything: 11 bits, as TF32 has. What may turn out to be spikes when the product
 runs tells whether it needs two parts: where it does not, it is neither scaled nor split, and another kernel multiplies.
 
+Two half floats lack float32's 24th bit. That is less than what float32 loses in its additions, unless so few terms
+matter that there is little to add: in products that are not deep, of numbers that lie far below their rows' largest.
+Those turn up as they run, too, and are left to ordinary float32.
+
 References:
     H. Ootomo, R. Yokota, "Recovering single precision accuracy from Tensor Cores while surpassing the FP32 theoretical
     peak performance" (2022).
@@ -14,17 +18,22 @@ References:
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .cooperative import HALVES
-from .floats16 import BOOL, F16, F32
+from .floats16 import BOOL, F16, F32, I32
 from .images import Album, Layout
 from .ir import Atom, Aval, Equation, Graph, Literal, Value
 from .kernels.operand import Axes, Product, exchanged
 from .kernels.spread import (
+    DEEPEST,
     DEPTH,
+    FLOAT32,
     LARGEST,
+    SPIKES,
+    SPLIT,
     Spread,
     Tile,
     View,
@@ -37,16 +46,14 @@ from .kernels.spread import (
     tiles,
     whole,
 )
-from .partition import SAME_PLACE
 from .parts import in_parts
 from .rewrite import Editor, common, live
+from .scales import behind, needs_two, reordered, scale_of_all, scale_of_rows, span, unshaped
 from .scans import sizes_over_time
-from .split import split
 from .target import Target
-from .zero_one import may_be_spikes, shows, zero_one
+from .zero_one import may_be_spikes, zero_one
 
 BUSY = 25600  # invocations that keep a device busy
-VIEWS = {"reshape", "squeeze", "expand_dims", "transpose"}  # that show every element once
 
 
 def products(graph: Graph, target: Target) -> Graph:
@@ -67,11 +74,21 @@ def products(graph: Graph, target: Target) -> Graph:
 
 @dataclass(frozen=True)
 class _Operand:
-    """An operand in half floats: its parts, the scale of its rows, where the words lie."""
+    """An operand in half floats.
+
+    Args:
+        parts: The half floats of each number.
+        view: Where their words lie.
+        scale: Of its rows.
+        rows: What the scales were found in.
+        needed: What says whether all that is needed; None if it always is.
+    """
 
     parts: list[Value]
-    scale: Value | None
     view: View
+    scale: Value | None = None
+    rows: Atom | None = None
+    needed: Atom | None = None
 
 
 def _on_matrices(
@@ -86,33 +103,52 @@ def _on_matrices(
     axes = (p.lhs_axes, p.rhs_axes)
     wanted = [None if operand in known else most for operand in eqn.inputs]
     told = next((k for k in range(2) if wanted[k] and not read.seen[k] and eqn.inputs[k] in perhaps), None)
+    needed = None if told is None else needs_two(editor, eqn, perhaps[eqn.inputs[told]])
     general = wanted == [2, 2] and told is None
 
     def side(k: int) -> _Operand:
         if seen := read.seen[k]:
             return _laid_out(editor, eqn, *seen, wanted[k])
-        return _split(editor, eqn, eqn.inputs[k], axes[k], wanted[k], general)
+        return _split(editor, eqn, eqn.inputs[k], axes[k], wanted[k], general, needed if k == told else None)
 
-    if told is None:
-        flags, ways = [], [([side(0), side(1)], None)]
-    else:
-        needed, other = _needs_two(editor, eqn, perhaps[eqn.inputs[told]]), side(1 - told)
-        numbers, spikes = _told(editor, eqn, eqn.inputs[told], axes[told], needed, most)
-        flags, sides = [needed], ((numbers, True), (spikes, False))
-        ways = [([mine, other] if told == 0 else [other, mine], when) for mine, when in sides]
-    spreads = tuple(_spread(target, p, sides, when) for sides, when in ways)
-    inputs = [atom for sides, _ in ways for atom in _inputs(sides)] + flags
-    order = {} if read.order == tuple(sorted(read.order)) else {"order": read.order}
-    return editor.made("matrix_product", inputs, eqn.outputs[0].aval, eqn, spreads=spreads, **order)
+    sides = [side(0), side(1)]
+    ways, way = [(sides, SPLIT)], None
+    if told is not None and needed is not None:
+        spikes = _in_one(editor, eqn, editor.now(eqn.inputs[told]), axes[told])
+        ways.append(([spikes if k == told else sides[k] for k in range(2)], SPIKES))
+        way = editor.made("convert_element_type", [needed], Aval((), I32), eqn, new_dtype=I32)
+    inputs = [atom for sides, _ in ways for atom in _inputs(sides)]
+    params: dict[str, Any] = {} if read.order == tuple(sorted(read.order)) else {"order": read.order}
+    shallow = p.sizes[3] * eqn.params.get("parts", 1) < DEEPEST and not any(read.seen)
+    spans = [_span(editor, eqn, *pair) for pair in zip(sides, axes, strict=True)] if shallow else []
+    if spans := [found for found in spans if found]:
+        far = editor.made("far_apart", spans, Aval((), BOOL), eqn)
+        split, float32 = (Literal(np.asarray(way, I32)) for way in (SPLIT, FLOAT32))
+        way = editor.make("select_n", [far, way or split, float32], (), eqn)
+        inputs += map(editor.now, eqn.inputs)
+        params["float32"] = eqn.params
+    spreads = tuple(_spread(target, p, sides, number) for sides, number in ways)
+    inputs += [way] if way else []
+    return editor.made("matrix_product", inputs, eqn.outputs[0].aval, eqn, spreads=spreads, **params)
 
 
-def _spread(target: Target, p: Product, sides: Sequence[_Operand], when: bool | None) -> Spread:
+def _span(editor: Editor, eqn: Equation, side: _Operand, axes: Axes) -> Value | None:
+    """How far an operand's numbers lie apart; None where that is of no concern: where its rows have no scales."""
+    if side.rows is None or side.scale is None or not side.scale.shape:
+        return None
+    found = span(editor, eqn, side.rows, axes, side.scale)
+    if side.needed is None:
+        return found
+    return editor.make("select_n", [side.needed, Literal(np.zeros((), F32)), found], (), eqn)
+
+
+def _spread(target: Target, p: Product, sides: Sequence[_Operand], way: int) -> Spread:
     """How the product of these operands is computed."""
     left, right = sides
     parts, views = (len(left.parts), len(right.parts)), (left.view, right.view)
     scaled = left.scale is not None, right.scale is not None
     tile = _tile(target, p.sizes, parts, (left.view.depth_last, right.view.depth_last))
-    return Spread(p, whole(p.sizes[3]), parts, views, scaled, tile, when)
+    return Spread(p, whole(p.sizes[3]), parts, views, scaled, tile, way)
 
 
 def _inputs(sides: Sequence[_Operand]) -> list[Atom]:
@@ -131,26 +167,22 @@ def _tile(
     return next((tile for tile in choices if tile.count(sizes) * tile.invocations >= BUSY), choices[-1])
 
 
-def _split(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, parts: int | None, general: bool) -> _Operand:
-    """The operand as so many half floats; None where it is one as it is."""
+def _split(
+    editor: Editor, eqn: Equation, operand: Atom, axes: Axes, parts: int | None, general: bool, needed: Atom | None
+) -> _Operand:
+    """The operand as so many half floats; None where it is one as it is.
+
+    What may turn out to be spikes is only split where that is `needed`, which is known row by row: by the way, so are
+    the scales of rows.
+    """
     now = editor.now(operand)
     if parts is None:
         return _in_one(editor, eqn, now, axes)
-    scale = _scale_of_rows(editor, eqn, now, axes)
-    return _in_parts(editor, eqn, now, axes, scale, parts, general)
-
-
-def _told(
-    editor: Editor, eqn: Equation, operand: Atom, axes: Axes, needed: Atom, parts: int
-) -> tuple[_Operand, _Operand]:
-    """An operand that may turn out to be spikes: scaled, in `parts`, where that is `needed`; and where it is not.
-
-    (That is known row by row: by the way, so are the scales of rows.)
-    """
-    now = editor.now(operand)
-    seen = editor.made("if_needed", [now, needed], now.aval, eqn)
-    scale = _scale_of_rows(editor, eqn, now if _is_depth_last(now, axes) else seen, axes)
-    return _in_parts(editor, eqn, seen, axes, scale, parts, False), _in_one(editor, eqn, now, axes)
+    seen = now if needed is None else editor.made("if_needed", [now, needed], now.aval, eqn)
+    rows = now if _is_depth_last(now, axes) else seen
+    scale = scale_of_rows(editor, eqn, rows, axes)
+    halves, view = _in_parts(editor, eqn, seen, axes, scale, parts, general)
+    return _Operand(halves, view, scale, rows if parts == 2 else None, needed)
 
 
 def _in_one(editor: Editor, eqn: Equation, operand: Atom, axes: Axes) -> _Operand:
@@ -162,21 +194,13 @@ def _in_one(editor: Editor, eqn: Equation, operand: Atom, axes: Axes) -> _Operan
     batch, first, last = _sizes(operand, axes)
     matrix = _matrix(editor, eqn, operand, axes)
     if first % HALVES == 0:
-        matrix = editor.make("reshape", [_unshaped(editor, matrix)], (1, batch * first, last), eqn)
+        matrix = editor.make("reshape", [unshaped(editor, matrix)], (1, batch * first, last), eqn)
     matrix = _filled(editor, eqn, matrix, (1, LARGEST, DEPTH))
     count, rows, last = matrix.shape
     words = editor.make("reshape", [matrix], (count, rows // HALVES, HALVES, last), eqn)
-    parts = _halves(editor, eqn, _reordered(editor, eqn, words, (0, 1, 3, 2)), None)
+    parts = _halves(editor, eqn, reordered(editor, eqn, words, (0, 1, 3, 2)), None)
     shape = (batch, (rows if count == batch else first) // HALVES, last, HALVES)
-    return _Operand(parts, None, columns(shape) if _is_depth_last(operand, axes) else stacks(shape))
-
-
-def _unshaped(editor: Editor, atom: Atom) -> Atom:
-    """What reshapes show."""
-    producers = editor.producers
-    while isinstance(atom, Value) and atom in producers and producers[atom].primitive in SAME_PLACE:
-        atom = producers[atom].inputs[0]
-    return atom
+    return _Operand(parts, columns(shape) if _is_depth_last(operand, axes) else stacks(shape))
 
 
 def _is_depth_last(operand: Atom, axes: Axes) -> bool:
@@ -185,14 +209,14 @@ def _is_depth_last(operand: Atom, axes: Axes) -> bool:
 
 def _in_parts(
     editor: Editor, eqn: Equation, array: Atom, axes: Axes, scale: Value, parts: int, general: bool
-) -> _Operand:
+) -> tuple[list[Value], View]:
     """An operand's parts, scaled."""
     depth_last = _is_depth_last(array, axes)
     matrix = _matrix(editor, eqn, array, axes)
     kept = (0, 1) if depth_last else (0, 2)
     matrix = _scaled(editor, eqn, matrix, scale, kept if scale.shape else ())
     matrix, view = _in_words(editor, eqn, matrix, depth_last, general)
-    return _Operand(_halves(editor, eqn, matrix, parts), scale, view)
+    return _halves(editor, eqn, matrix, parts), view
 
 
 def _in_words(editor: Editor, eqn: Equation, matrix: Value, depth_last: bool, general: bool) -> tuple[Value, View]:
@@ -210,7 +234,7 @@ def _in_words(editor: Editor, eqn: Equation, matrix: Value, depth_last: bool, ge
         cut, order, view = (batch, first, last // HALVES, HALVES), (0, 2, 1, 3), columns
     else:
         return matrix, plain(matrix.shape)
-    matrix = _reordered(editor, eqn, editor.make("reshape", [matrix], cut, eqn), order)
+    matrix = reordered(editor, eqn, editor.make("reshape", [matrix], cut, eqn), order)
     return matrix, view(matrix.shape)
 
 
@@ -220,23 +244,17 @@ def _filled(editor: Editor, eqn: Equation, matrix: Value, units: Sequence[int]) 
     return _padded(editor, eqn, matrix, padding)
 
 
-def _reordered(editor: Editor, eqn: Equation, array: Atom, order: Sequence[int]) -> Value:
-    """Its axes in another order."""
-    shape = [array.shape[axis] for axis in order]
-    return editor.make("transpose", [array], shape, eqn, permutation=tuple(order))
-
-
 def _laid_out(editor: Editor, eqn: Equation, layout: Layout, view: View, parts: int | None) -> _Operand:
     """Images as so many half floats, all of one scale: whoever reads them sees each element many times."""
     images, order, scale = editor.now(layout.images), layout.order, None
     array: Atom = images
     if parts is None:  # on its way, a byte holds what is 0 or 1
         array = editor.made("convert_element_type", [images], Aval(images.shape, BOOL), eqn, new_dtype=BOOL)
-    array = _padded(editor, eqn, _reordered(editor, eqn, array, order), layout.padding)
+    array = _padded(editor, eqn, reordered(editor, eqn, array, order), layout.padding)
     if parts is not None:
-        scale = _scale(editor, eqn, _behind(editor, images) or images)
+        scale = scale_of_all(editor, eqn, behind(editor, images) or images)
         array = _scaled(editor, eqn, array, scale, ())
-    return _Operand(_halves(editor, eqn, array, parts), scale, view)
+    return _Operand(_halves(editor, eqn, array, parts), view, scale)
 
 
 def _groups(operand: Atom, axes: Axes) -> Axes:
@@ -257,7 +275,7 @@ def _matrix(editor: Editor, eqn: Equation, atom: Atom, axes: Axes) -> Value:
     """A view with axes (batch, free, depth), or (batch, depth, free)."""
     sizes, order = _sizes(atom, axes), _order(atom, axes)
     if order != sorted(order):
-        atom = _reordered(editor, eqn, atom, order)
+        atom = reordered(editor, eqn, atom, order)
     return editor.make("reshape", [atom], sizes, eqn)
 
 
@@ -288,82 +306,3 @@ def _padded(editor: Editor, eqn: Equation, array: Value, padding: Sequence[tuple
     zero = Literal(np.zeros((), array.dtype))
     aval = Aval(tuple(shape), array.dtype)
     return editor.made("pad", [array, zero], aval, eqn, padding_config=tuple(padding))
-
-
-def _scale_of_rows(editor: Editor, eqn: Equation, operand: Atom, axes: Axes) -> Value:
-    """Powers of two for what is the largest in each row; of what shows an element many times, one for all."""
-    if (base := _behind(editor, operand)) is not None:
-        return _scale(editor, eqn, base)
-    sizes = [math.prod(operand.shape[axis] for axis in group) for group in axes[:2]]
-    if (steps := _steps(editor, eqn, operand, axes)) is not None:
-        found = editor.make("abs", [steps], steps.shape, eqn)
-        found = editor.make("reduce_max", [found], steps.shape[1:], eqn, axes=(0,))
-        found = _folded(editor, eqn, "reduce_max", found, range(len(found.shape) - len(axes[1])))
-        row = editor.make("half_scale", [editor.make("reshape", [found], sizes[1:], eqn)], sizes[1:], eqn)
-        return editor.make("broadcast_in_dim", [row], sizes, eqn, shape=tuple(sizes), broadcast_dimensions=(1,))
-    folded = sorted(axes[2])
-    left = [axis for axis in range(len(operand.shape)) if axis not in folded]
-    found = _largest(editor, eqn, operand, folded)
-    kept = [*axes[0], *axes[1]]
-    if kept != left:
-        found = _reordered(editor, eqn, found, [left.index(axis) for axis in kept])
-    return editor.make("half_scale", [editor.make("reshape", [found], sizes, eqn)], sizes, eqn)
-
-
-def _steps(editor: Editor, eqn: Equation, operand: Atom, axes: Axes) -> Value | None:
-    """What a scan puts out at each step, if the operand shows it with no more than its last axes free.
-
-    The scan finds the largest over time by the way. Products that are the parts of one may share a scale.
-    """
-    count = len(axes[1])
-    last = tuple(range(len(operand.shape)))[-count:]
-    if (axes[0] and "parts" not in eqn.params) or tuple(axes[1]) != last:
-        return None
-    free, base = operand.shape[-count:], _unshaped(editor, operand)
-    made = editor.producers.get(base) if isinstance(base, Value) else None
-    if made is None or made.primitive != "scan" or base not in made.outputs[made.params["scan"].carries :]:
-        return None
-    return base if len(base.shape) > count and base.shape[-count:] == free else None  # type: ignore[return-value]
-
-
-def _scale(editor: Editor, eqn: Equation, array: Atom) -> Value:
-    """The power of two for what is the largest of all."""
-    return editor.make("half_scale", [_largest(editor, eqn, array, range(len(array.shape)))], (), eqn)
-
-
-def _largest(editor: Editor, eqn: Equation, array: Atom, axes: Sequence[int]) -> Atom:
-    """The largest sizes along axes. Those of rows are found row by row in what reshapes show: others may look there."""
-    base, shape = array, [extent for axis, extent in enumerate(array.shape) if axis not in axes]
-    if axes == [len(array.shape) - 1] and _unshaped(editor, array).shape[-1:] == array.shape[-1:]:
-        base = _unshaped(editor, array)
-        axes = [len(base.shape) - 1]
-    found = _folded(editor, eqn, "reduce_max", editor.make("abs", [base], base.shape, eqn), axes)
-    return found if list(found.shape) == shape else editor.make("reshape", [found], shape, eqn)
-
-
-def _needs_two(editor: Editor, eqn: Equation, argument: Value) -> Atom:
-    """Whether any element needs two half floats: found row by row, as most scales are, and in the same kernel."""
-    needs = editor.made("needs_two", [argument], Aval(argument.shape, BOOL), eqn)
-    rows = _folded(editor, eqn, "reduce_or", needs, [len(argument.shape) - 1])
-    return _folded(editor, eqn, "reduce_or", rows, range(len(rows.shape))) if rows.shape else rows
-
-
-def _folded(editor: Editor, eqn: Equation, primitive: str, array: Atom, axes: Sequence[int]) -> Atom:
-    """A reduction along axes, in two rounds where that is faster."""
-    kept = [extent for axis, extent in enumerate(array.shape) if axis not in axes]
-    found = editor.make(primitive, [array], kept, eqn, axes=tuple(axes))
-    rounds = split(editor, editor.equations[-1])
-    return found if rounds is None else rounds[0]
-
-
-def _behind(editor: Editor, operand: Atom) -> Value | None:
-    """What an operand shows in pieces, or many times over; None where it shows a plain array, each element once."""
-    producers = editor.producers
-    found = None
-    while isinstance(operand, Value) and operand in producers:
-        made = producers[operand]
-        if not shows(made) or not isinstance(made.inputs[0], Value):
-            break
-        operand = made.inputs[0]
-        found = operand if made.primitive not in VIEWS else found
-    return found

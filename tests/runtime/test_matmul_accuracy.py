@@ -11,10 +11,13 @@ from jax import numpy as jnp
 from targets import GPU, MATRIX_GPU
 
 import grilly
+from grilly.runtime import scales
 from grilly.runtime.disassembly import listing
-from grilly.runtime.ir import Aval
+from grilly.runtime.executable import Executable
+from grilly.runtime.ir import Aval, Equation, Graph, Value
 from grilly.runtime.kernels import spread
-from grilly.runtime.lower import lower
+from grilly.runtime.lower import lower, lowered
+from grilly.runtime.rewrite import Editor
 from grilly.runtime.target import Target
 from grilly.runtime.zero_one import zero_one
 
@@ -73,6 +76,14 @@ def errors(got, x, w):
     return np.sqrt(((np.asarray(got, np.float64) - exact) ** 2).mean(1)) / size
 
 
+def in_order_fused(x, w):
+    """The same, each multiplication and addition rounded once, as GPUs' float32 units do."""
+    total = np.zeros((x.shape[0], w.shape[1]), F32)
+    for k in range(x.shape[1]):
+        total = (total + x[:, k, None].astype(np.float64) * w[None, k]).astype(F32)
+    return total
+
+
 def is_as_accurate(got, x, w):
     assert np.isfinite(np.asarray(got)).all()
     assert np.median(errors(got, x, w)) <= 1.2 * np.median(errors(in_order(x, w), x, w)) + 1e-8
@@ -82,6 +93,25 @@ def is_as_accurate(got, x, w):
 def test_a_product_is_as_accurate_as_float32(pair, device):
     x, w = pair
     is_as_accurate(grilly.jit(jnp.matmul, device=device)(x, w), x, w)
+
+
+FAR_APART = {
+    "those of one": (lambda k: normal(M, k) * powers(-30, 30, M, k), lambda k: normal(k, N, seed=1)),
+    "of both": (lambda k: normal(M, k) * powers(-15, 15, M, k), lambda k: normal(k, N, seed=1) * powers(-15, 15, k, N)),
+    "beside spikes": (lambda k: spikes(M, k), lambda k: normal(k, N, seed=1) * powers(-30, 30, k, N)),
+}
+
+
+@pytest.mark.parametrize("depth", [128, 600, 4000])
+@pytest.mark.parametrize(("left", "right"), FAR_APART.values(), ids=FAR_APART.keys())
+def test_where_few_terms_matter_the_error_is_no_larger_than_that_of_float32(left, right, depth, device):
+    """There, float32 loses little in its additions. GPUs fuse them with the multiplications, software does not."""
+    x, w = left(depth), right(depth)
+    forth = grilly.jit(jnp.matmul, device=device)
+    back = grilly.jit(lambda g, w: jax.vjp(lambda y: y @ w.T, jnp.zeros((M, N)))[1](g)[0], device=device)
+    expected = errors((in_order if device.target.software else in_order_fused)(x, w), x, w)
+    for got in (forth(x, w), back(x, w)):
+        assert np.median(errors(got, x, w)) <= 1.05 * np.median(expected)
 
 
 @each
@@ -242,9 +272,9 @@ def test_a_scan_finds_the_scales_of_what_it_puts_out():
         y = lax.scan(lambda v, x: (v / 2 + x, v - x), jnp.zeros((16, 64)), x)[1]
         return lax.dot_general(y, w, (((0, 1), (0, 1)), ((), ())))
 
-    found = compiled(function, (32, 16, 64), (32, 16, 96), target=MATRIX_GPU)
-    split = ["reduction[4,96]", "reduction[64]+map[4,12,128,8]", "map[4,8,128,8]"]
-    assert labels(found) == ["scan[16,64]", *split, "tensor[4,64,96]", "map[64,96]"]
+    found = compiled(function, (256, 16, 64), (256, 16, 96), target=MATRIX_GPU)
+    split = ["reduction[32,96]", "reduction[64]+map[32,12,128,8]", "map[32,8,128,8]"]
+    assert labels(found) == ["scan[16,64]", *split, "tensor[32,64,96]", "reduction[64,96]"]
 
 
 def test_of_two_arguments_that_of_more_axes_or_the_larger_one_may_turn_out_to_be_spikes():
@@ -307,6 +337,42 @@ def test_three_products_read_the_same_images():
     laid_out = {(4, 12, 12, 32): 2 * 2}  # in zeros, channels last: two halves of each
     halves = [eqn.outputs[0].shape for eqn in graph.equations if eqn.outputs[0].dtype == np.float16]
     assert {shape: halves.count(shape) for shape in halves if shape[0] == 4} == laid_out
+
+
+def test_what_is_not_deep_may_be_left_to_float32():
+    """... if its numbers turn out to be far apart, in one kernel more. Its operands are not written down for that."""
+    general = lambda x, w: jnp.tanh(x) @ w  # noqa: E731
+    spikes = lambda x, w: (x > 0).astype(F32) @ w  # noqa: E731
+    coarse = lambda x, w: jnp.matmul(x, w, precision=lax.Precision.HIGH)  # noqa: E731
+
+    def ways(function, *shapes):
+        found = labels(compiled(function, *shapes, target=MATRIX_GPU))
+        return [label.partition("(")[2] for label in found if label.startswith(("tensor", "matmul"))]
+
+    assert ways(jnp.matmul, (64, 128), (128, 64)) == ["spikes)", "split)", "float32)"]
+    assert ways(general, (64, 4064), (4064, 64)) == ["split)", "float32)"]
+    assert ways(spikes, (64, 128), (128, 64)) == ["split)", "float32)"]
+    assert ways(general, (64, 4096), (4096, 64)) == [""]
+    assert ways(coarse, (64, 128), (128, 64)) == ["spikes)", "split)"]
+    assert ways(conv, (4, 32, 10, 10), (32, 32, 3, 3)) == [""]
+    plan = compiled(spikes, (64, 128), (128, 64), target=MATRIX_GPU).plan
+    assert not any(dispatch.label.startswith("map[64,128]") for dispatch in plan.dispatches)
+
+
+@pytest.mark.parametrize("values", [[1, -2, 0, 4], [0, 0, 0, 0], [1e-30, 1e30, 0, 1], [1e-37, 1, 1, 0]])
+def test_how_far_numbers_lie_below_the_largest(values, device):
+    x = np.array([values, [1, 1, 1, 1]], F32)
+    graph = Graph((value := Value(Aval(x.shape, F32)),), (), (value,), {})
+    editor = Editor(graph)
+    eqn = Equation("dot_general", (), (), {})
+    axes = ((), (0,), (1,))
+    found = scales.span(editor, eqn, value, axes, scales.scale_of_rows(editor, eqn, value, axes))
+    graph = Graph(graph.inputs, tuple(editor.equations), (found,), {})
+    plan = lowered(graph, frozenset(), device.target).plan
+    (buffer,) = Executable(device, plan)([x])
+    exponents = np.frexp(np.abs(x[0][x[0] != 0]).astype(np.float64))[1]
+    below = exponents.max() - exponents.mean() if exponents.size else 0
+    np.testing.assert_allclose(device.get(buffer, plan.results[0]), below / 2, rtol=1e-6)
 
 
 @pytest.mark.parametrize("precision", [lax.Precision.HIGH, "tensorfloat32", lax.DotAlgorithmPreset.TF32_TF32_F32])

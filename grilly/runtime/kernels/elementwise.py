@@ -108,6 +108,9 @@ def _unary(instruction: Ext) -> Rule:
 
 
 rules["half_scale"] = lambda b, eqn, args: floats16.scale(b, args[0])
+rules["exponent"] = lambda b, eqn, args: floats16.exponent(b, args[0])
+rules["span"] = lambda b, eqn, args: floats16.span(b, *args)
+rules["far_apart"] = lambda b, eqn, args: floats16.far_apart(b, args)
 rules["needs_two"] = lambda b, eqn, args: floats16.needs_two(b, args[0])
 rules["multiply_add"] = lambda b, eqn, args: b.ext(Ext.Fma, F32, *args)
 rules["if_needed"] = lambda b, eqn, args: args[0]  # anything, where the second operand says that nobody will look

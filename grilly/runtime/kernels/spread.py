@@ -14,9 +14,11 @@ DEPTH = 32  # of the operands' tiles
 LARGE = 1 << 28  # multiplications from which on splitting the operands pays
 FEW = 32  # rows, columns and depth that fill no tile
 DEEP = 128  # from here on float32's own roundings cost more than its 24th bit, which two half floats lack
+DEEPEST = 4096  # up to here, that bit may cost more than those, if only few terms matter
 LEAST = 1 << 15  # bytes of workgroup memory that the smallest tile fits into
 COARSE = ("HIGH", "TF32_TF32_F32", "BF16_BF16_F32", "F16_F16_F32")  # precisions that one part has
 SMALLEST, LARGEST = 64, 128  # rows, and columns, of tiles
+SPIKES, SPLIT, FLOAT32 = range(3)  # ways: what may be spikes is one half float; is split; nothing is, it is float32
 INVOCATIONS = 128  # of a tile; twice as many where both operands have two parts
 
 
@@ -122,9 +124,9 @@ def columns(shape: Sequence[int]) -> View:
 class Spread:
     """A product on cooperative matrices: what the equation's inputs are, and how it is computed.
 
-    Its inputs are the parts of the left operand, those of the right one, and the scale of each that has one. Where
-    there are two spreads, for an operand that may turn out to be spikes, there follow those of the other one, and what
-    says which of them is computed.
+    Its inputs are the parts of the left operand, those of the right one, and the scale of each that has one. There may
+    be several ways: after the inputs of one spread those of the next, then the operands as they were if they may be
+    multiplied as float32, and last the number of the way.
 
     Args:
         product: The shapes.
@@ -133,7 +135,7 @@ class Spread:
         views: Where each operand's words lie.
         scaled: Whether each has been multiplied by a power of two a row, or column.
         tile: What a workgroup computes.
-        when: What has to be said for it to be computed; None if it always is.
+        way: The number of this way to compute it.
     """
 
     product: Product
@@ -142,7 +144,7 @@ class Spread:
     views: tuple[View, View]
     scaled: tuple[bool, bool]
     tile: Tile
-    when: bool | None = None
+    way: int = SPLIT
 
     @property
     def inputs(self) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..builder import Builder
-from ..ir import Equation, Graph, Value
+from ..ir import Atom, Equation, Graph, Value
 from ..target import Target
 from .pull import Pull, buffer
 
@@ -24,6 +24,7 @@ class Task:
         roots: What is stored: results of the anchors, and elementwise values over the same domain.
         domain: The shape that invocations are spread over.
         remark: For people: what tells it from its alternatives.
+        when: A scalar, and what it has to be for the task to be computed; None if it always is.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class Task:
     roots: tuple[Value, ...]
     domain: tuple[int, ...]
     remark: str = ""
+    when: tuple[Atom, int] | None = None
 
     @cached_property
     def label(self) -> str:

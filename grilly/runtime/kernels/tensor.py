@@ -17,10 +17,10 @@ from ..ir import Atom
 from ..spirv import Op
 from .division import inverse_of_power
 from .results import ROWS, At, side_of, store_neighbours
-from .spread import DEPTH, Spread, Strides, View, layout
+from .spread import DEPTH, FLOAT32, SPIKES, SPLIT, Spread, Strides, View, layout
 from .task import Context, Task
 
-REMARKS = {None: "", True: "(general)", False: "(spikes)"}  # of a task, by when it is computed
+REMARKS = {SPIKES: "(spikes)", SPLIT: "(split)", FLOAT32: "(float32)"}  # of a task, by its way
 NEAR = 8  # rows of tiles that run side by side, so that they find each other's operands in the cache
 FLOATS = 4  # float32 in a word
 TOGETHER, COMPUTED = 4, 2  # words of the result that an invocation stores at once: as they are, or computed of them
@@ -40,27 +40,28 @@ def invocations(task: Task) -> int:
 def alternatives(task: Task) -> list[Task]:
     """The task in all ways to compute it, of which each sees by itself whether it is the one.
 
-    Two kernels, since the one for spikes is small: twice as many of its workgroups share a multiprocessor.
+    Several kernels, since the one for spikes is small: twice as many of its workgroups share a multiprocessor.
     """
     (eqn,) = task.anchors
     spreads: tuple[Spread, ...] = eqn.params["spreads"]
-    rest, flags = eqn.inputs, eqn.inputs[sum(spread.inputs for spread in spreads) :]
-    found = []
+    rest, found = eqn.inputs, {}
     for spread in spreads:
-        inputs, rest = (*rest[: spread.inputs], *flags), rest[spread.inputs :]
+        inputs, rest = rest[: spread.inputs], rest[spread.inputs :]
         one = replace(eqn, inputs=inputs, params={**eqn.params, "spreads": (spread,)})
-        found.append(replace(task, anchors=(one,), remark=REMARKS[spread.when]))
-    return found[::-1]  # that of spikes first: workgroups of the other one begin and end where it leaves some room
+        found[spread.way] = replace(task, anchors=(one,))
+    if not rest:
+        return [task]
+    *operands, way = rest
+    if operands:
+        one = replace(eqn, primitive="dot_general", inputs=tuple(operands), params=eqn.params["float32"])
+        found[FLOAT32] = replace(task, kind="matmul", anchors=(one,))
+    # That of spikes first: workgroups of the other ones begin and end where it leaves some room.
+    return [replace(found[k], remark=REMARKS[k], when=(way, k)) for k in sorted(found)]
 
 
 def emit(ctx: Context, task: Task, group: Index) -> None:
     """Writes the section of a kernel that runs in workgroup number `group` of this task."""
-    b, when = ctx.b, _spread(task).when
-    if when is None:
-        return _Workgroup(ctx, task, group).run()
-    said = ctx.pull(task).at(task.anchors[0].inputs[-1], scalar_place(b))
-    with b.when(said if when else b.op(Op.LogicalNot, BOOL, said)):
-        _Workgroup(ctx, task, group).run()
+    _Workgroup(ctx, task, group).run()
 
 
 def _spread(task: Task) -> Spread:
