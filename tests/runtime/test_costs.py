@@ -44,12 +44,13 @@ def test_bytes_and_operations_of_one_kernel(function, arguments, nbytes, operati
     assert (dispatch.cost.nbytes, dispatch.cost.operations) == (nbytes, operations)
 
 
-def test_a_product_on_matrix_units_is_counted_once():
-    """... by each of the two kernels of which one computes it."""
-    avals = [Aval((2048, 512), np.dtype(np.float32)), Aval((512, 1024), np.dtype(np.float32))]
+@pytest.mark.parametrize(("depth", "ways", "question"), [(4096, 2, 1), (512, 3, 6)])
+def test_a_product_on_matrix_units_is_counted_once(depth, ways, question):
+    """... by each of the kernels of which one computes it, beside the few scalars that say which."""
+    avals = [Aval((2048, depth), np.dtype(np.float32)), Aval((depth, 1024), np.dtype(np.float32))]
     dispatches = lower(lambda x, w: [x @ w + 1], avals, target=MATRIX_GPU).plan.dispatches
-    products = [dispatch.cost.operations for dispatch in dispatches if dispatch.label.startswith("tensor")]
-    assert products == [2 * 2048 * 512 * 1024 + 2048 * 1024] * 2
+    products = [d.cost.operations for d in dispatches if d.label.startswith(("tensor", "matmul"))]
+    assert products == [2 * 2048 * depth * 1024 + 2048 * 1024 + question] * ways
 
 
 def test_each_step_of_a_loop_has_the_work_of_one_step():
