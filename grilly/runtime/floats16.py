@@ -23,6 +23,7 @@ F32, U16, U32, I32, BOOL = (np.dtype(t) for t in (np.float32, np.uint16, np.uint
 SHORT = frozenset({F16, BF16})
 SIGN, SIZE, INFINITY = 0x80000000, 0x7FFFFFFF, 0x7F800000  # of a float32's bits
 LEAST_NORMAL, TOO_LARGE = 0x38800000, 0x47800000  # of float16: 2 ** -14 and 2 ** 16, as float32's bits
+SCALED = 127 + 127 + 14  # the sum of the exponents, as float32's bits have them, of the largest number and its scale
 COUNT = 20  # the bit from which on a sum of exponents counts them: there is room for 4095
 FAR = 24  # bits of a float32: where terms lie further below the largest on average, few add anything
 REBIAS = 112  # between the exponents of float16 and float32
@@ -143,7 +144,7 @@ def scale(b: Instructions, size: Any) -> Any:
     It and its inverse are normal numbers, whatever the size.
     """
     exponent = b.op(Op.ShiftRightLogical, U32, b.op(Op.Bitcast, U32, size), _const(b, 23))
-    wanted = b.op(Op.ISub, U32, _const(b, 127 + 127 + 14), exponent)
+    wanted = b.op(Op.ISub, U32, _const(b, SCALED), exponent)
     wanted = b.select(_below(b, wanted, 253), wanted, _const(b, 253))
     return b.op(Op.Bitcast, F32, _left(b, wanted, 23))
 
@@ -171,7 +172,7 @@ def span(b: Instructions, scale: Any, exponents: Any) -> Any:
     """How many bits numbers lie below the largest, which has this scale, on average: of the sum of their exponents."""
     count = b.op(Op.ConvertUToF, F32, _right(b, exponents, COUNT))
     total = b.op(Op.ConvertUToF, F32, _and(b, exponents, (1 << COUNT) - 1))
-    largest = b.op(Op.ISub, U32, _const(b, 127 + 127 + 14), _right(b, b.op(Op.Bitcast, U32, scale), 23))
+    largest = b.op(Op.ISub, U32, _const(b, SCALED), _right(b, b.op(Op.Bitcast, U32, scale), 23))
     below = b.op(Op.FSub, F32, b.op(Op.ConvertUToF, F32, largest), b.op(Op.FDiv, F32, total, count))
     return b.select(_below(b, exponents, 1), b.const(np.float32(0)), below)
 

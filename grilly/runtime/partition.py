@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from .ir import Atom, Equation, Graph, ScanParams, Value
-from .kernels import elementwise, matmul, reduction, scan
+from .kernels import elementwise, matmul, reduction, scan, tensor
 from .kernels.gather import COMPUTED, keeps_place
 from .kernels.operand import PRODUCTS
 from .kernels.pull import JOINT, REPEATING, RULES
@@ -100,18 +100,14 @@ class _Storage:
             if self.kinds[eqn] == "loop":
                 self._store(operand)
             once = base.size == operand.size and matmul.fetched_once(eqn, number)
-            if eqn.primitive in PRODUCTS and operand.shape and self.cost(base) > self._ease(eqn, number) and not once:
+            free = CHEAP if tensor.read_seldom(eqn, number) else 0
+            if eqn.primitive in PRODUCTS and operand.shape and self.cost(base) > free and not once:
                 self._store(base)
             if eqn.primitive == "shallow_product" and self._computed(base):  # each element is read for every result
                 self._store(base)
             repeated = number in searched or self._repeats(eqn, operand)
             if repeated and self.cost(base) > CHEAP:
                 self._store(base)
-
-    @staticmethod
-    def _ease(eqn: Equation, number: int) -> int:
-        """What it may cost to compute a product's operand many times over: more where that seldom happens."""
-        return CHEAP if "float32" in eqn.params and number >= len(eqn.inputs) - 3 else 0
 
     def _store(self, value: Value) -> None:
         self.stored.setdefault(value)

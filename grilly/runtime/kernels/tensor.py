@@ -13,7 +13,7 @@ import numpy as np
 from ..builder import BOOL, F32, Builder, Index, Ref
 from ..cooperative import HALVES, A, B, Matrices
 from ..indexing import Place, add, assume, div, following, joined, less, mod, mul, safe, scalar_place
-from ..ir import Atom
+from ..ir import Atom, Equation
 from ..spirv import Op
 from .division import inverse_of_power
 from .results import ROWS, At, side_of, store_neighbours
@@ -35,6 +35,11 @@ def groups(task: Task) -> int:
 def invocations(task: Task) -> int:
     """In each workgroup: such a product has a kernel to itself."""
     return _spread(task).tile.invocations
+
+
+def read_seldom(eqn: Equation, number: int) -> bool:
+    """Whether an input is an operand as it was: only the way that no ordinary numbers take reads it."""
+    return "float32" in eqn.params and number in range(len(eqn.inputs) - 3, len(eqn.inputs) - 1)
 
 
 def alternatives(task: Task) -> list[Task]:
