@@ -2,7 +2,8 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from operator import is_
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -17,7 +18,7 @@ from .nn.random import source
 from .nn.silence import Silence, longer
 from .optim import Optimizer
 from .optim.optimizer import Update
-from .runtime import Array, Device, Jit, jit, put
+from .runtime import Array, Carried, Device, Jit, jit, put
 from .runtime.trace import is_tracing
 
 Encoder = Callable[[jax.Array, Any], Any]
@@ -85,7 +86,7 @@ class TrainStep:
         self._shapes: dict[tuple, tuple[int, ...]] = {}  # of the rate
         self._key: Array | None = None
         self._seeded = -1  # which setting of the seed the key is of
-        self._prepared: tuple[Layout, tuple, Jit] | None = None
+        self._going: _Going | None = None
         self._names(net.calls.layout)
 
     def __call__(self, x: Any, labels: Any) -> tuple[Array, Array]:
@@ -106,12 +107,14 @@ class TrainStep:
             DeviceError: `x` or `labels` live on another device than the net.
         """
         layout, learned = self._layout(), self._learned()
-        jitted, arguments = self._call(layout, learned, x, labels)
-        loss, rate, params, state, buffers, self._key, silent_for = jitted(*arguments)
-        self._optimizer.finish(learned, params, state)
+        x, labels = _on(layout.device, x, "x"), _on(layout.device, self._checked(layout, x, labels), "labels")
+        going = self._going_on(layout, learned)
+        (params, buffers), (loss, rate) = going.carried(self._optimizer.rates(layout.device), x, labels)
+        self._optimizer.finish(learned, params, going.state)
         for buffer, value in zip(layout.buffers.values(), buffers, strict=True):
             buffer.data = value
-        self._silence.after(silent_for, stacklevel=3)
+        self._silence.after(going.silent_for, stacklevel=3)
+        self._going = going._replace(held=_held(layout))
         return loss, rate
 
     def _learned(self) -> list[Parameter]:
@@ -120,19 +123,30 @@ class TrainStep:
             raise ParameterError("requires_grad is False for every parameter of the optimizer: nothing can be learned.")
         return learned
 
-    def _call(self, layout: Layout, learned: list[Parameter], x: Any, labels: Any) -> tuple[Jit, tuple]:
-        """The compiled step, and what it is called with."""
+    def _going_on(self, layout: Layout, learned: list[Parameter]) -> "_Going":
+        """What the last call left, if nobody has set anything since; else all of it anew."""
+        going, held = self._going, _held(layout)
+        setting = layout, learned, self._optimizer.choices(), source.settings
+        if (
+            going is None
+            or setting != going.setting
+            or self._optimizer.state is not going.state
+            or self._silence.before(layout) is not going.silent_for
+            or not all(map(is_, held, going.held))
+        ):
+            going = self._begun(setting, layout, learned)
+        return going
+
+    def _begun(self, setting: tuple, layout: Layout, learned: list[Parameter]) -> "_Going":
         layout.place()
-        x = _on(layout.device, x, "x")
-        labels = _on(layout.device, self._checked(layout, x, labels), "labels")
-        update = self._optimizer.begin(learned)
+        update, silent_for = self._optimizer.begin(learned), self._silence.before(layout)
         own = set(map(id, learned))
         rest = [parameter.data for parameter in layout.parameters.values() if id(parameter) not in own]
-        buffers = [buffer.data for buffer in layout.buffers.values()]
-        return self._prepare(layout, update.numbers, update.choices), (
-            update.params, update.state, buffers, self._random_key(layout), self._silence.before(layout),
-            rest, layout.packed, update.rates, x, labels,
-        )  # fmt: skip
+        shown = update.params, [buffer.data for buffer in layout.buffers.values()]
+        hidden = update.state, silent_for, self._random_key(layout)
+        jitted = self._jitted(layout, self._names(layout), update.numbers, update.choices)
+        carried = Carried(jitted, shown, hidden, (rest, layout.packed))
+        return _Going(carried, setting, _held(layout), update.state, silent_for)
 
     # Before the call ----------------------------------------------------------------------------------------
 
@@ -151,12 +165,6 @@ class TrainStep:
                 "*). Call F.set_step_mode(net, 'm')."
             )
         return layout
-
-    def _prepare(self, layout: Layout, *statics: tuple) -> Jit:
-        """The compiled step, found anew after an attribute of a module was set, or anything else that is no array."""
-        if self._prepared is None or self._prepared[0] is not layout or self._prepared[1] != statics:
-            self._prepared = layout, statics, self._jitted(layout, self._names(layout), *statics)
-        return self._prepared[2]
 
     def _names(self, layout: Layout) -> dict[str, str]:
         """The net's name for each parameter, by the optimizer's number."""
@@ -181,14 +189,14 @@ class TrainStep:
             self._shapes[seen] = jax.eval_shape(lambda *args: self._rate(layout, *args)[0], *given).shape
         return self._loss.checked(labels, self._shapes[seen])
 
-    def _random_key(self, layout: Layout) -> Array | None:
-        """The key that stays on the net's device; a new one after `grilly.seed`."""
+    def _random_key(self, layout: Layout) -> list[Array]:
+        """The key that stays on the net's device, if there is need of one; a new one after `grilly.seed`."""
         if self._encoder is None and not layout.draws:
-            return None
+            return []
         if self._key is None or self._seeded != source.settings:
             self._key, self._seeded = put(source.key_data(), layout.device), source.settings
         self._key = self._key.to(layout.device)
-        return self._key
+        return [self._key]
 
     @property
     def _silence(self) -> Silence:
@@ -200,14 +208,15 @@ class TrainStep:
         setting = layout.choices, layout.device, tuple(names.items()), numbers, choices
         if setting not in self._compiled:
             step = self._pure(layout, names, numbers, choices)
-            self._compiled[setting] = jit(step, device=layout.device, donate_argnums=range(5))
+            self._compiled[setting] = jit(step, device=layout.device, donate_argnums=(0, 1))
         return self._compiled[setting]
 
     def _pure(self, layout: Layout, names: dict[str, str], numbers: tuple, choices: tuple) -> Callable:
         """The training step as a pure function, of lists: they cost a call less than dicts."""
 
-        def step(params, state, buffers, key, silent_for, rest, constants, rates, x, labels):
-            next_key, encoder_key, net_key = (None,) * 3 if key is None else _split(key)
+        def step(shown, hidden, fixed, rates, x, labels):
+            (params, buffers), (state, silent_for, keys), (rest, constants) = shown, hidden, fixed
+            keys, encoder_key, net_key = _split(keys)
             own = [names[number] for number in numbers]
             others = [name for name in layout.parameters if name not in own]
 
@@ -222,7 +231,7 @@ class TrainStep:
             with jax.default_matmul_precision(PRECISIONS[self._precision]):
                 (loss, (rate, buffers, silent_for)), grads = jax.value_and_grad(loss_of, has_aux=True)(params)
             params, state = self._optimizer.updated(Update(params, state, rates, numbers, choices), grads)
-            return loss, rate, params, state, buffers, next_key, silent_for
+            return (params, buffers), (state, silent_for, keys), (loss, rate)
 
         return step
 
@@ -232,6 +241,20 @@ class TrainStep:
             x = self._encoder(jax.random.wrap_key_data(encoder_key), x)
         ran = layout.run(variables, (x,), net_key)
         return (ran.out.mean(axis=0) if layout.sequences else ran.out), ran
+
+
+class _Going(NamedTuple):
+    """What a call leaves for the next: the step with its arrays, and what it was made of, which others may set."""
+
+    carried: Carried
+    setting: tuple
+    held: list[Any]  # the data of the net's parameters and buffers
+    state: list[Any]  # the optimizer's
+    silent_for: list[Any]
+
+
+def _held(layout: Layout) -> list[Any]:
+    return [held.data for held in (*layout.parameters.values(), *layout.buffers.values())]
 
 
 def _on(device: Device, given: Any, name: str) -> Any:
@@ -249,9 +272,12 @@ def _scalar(loss: Any) -> Any:
     return loss
 
 
-def _split(key: Any) -> tuple[Any, ...]:
-    """The data of three keys, of one's."""
-    return tuple(jax.random.key_data(k) for k in jax.random.split(jax.random.wrap_key_data(key), 3))
+def _split(keys: list[Any]) -> tuple[list[Any], Any, Any]:
+    """Of a key, if there is one: the next one, and two others."""
+    if not keys:
+        return [], None, None
+    following, first, second = jax.random.split(jax.random.wrap_key_data(keys[0]), 3)
+    return [jax.random.key_data(following)], jax.random.key_data(first), jax.random.key_data(second)
 
 
 def _struct(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -25,17 +25,16 @@ N = 32
 
 @contextlib.contextmanager
 def lowered_calls(monkeypatch):
-    """All compiled functions of arguments that are called meanwhile, lowered for the null target."""
-    found, call = [], Jit.__call__
+    """All functions of arguments that are compiled meanwhile, lowered for the null target."""
+    found, compiled = [], Jit.compiled
 
-    def lowering(self, *args, **kwargs):
-        if args:  # an optimizer's first state, which has none, is made once
-            with contextlib.suppress(grilly.ParameterError):  # under a trace, it is a part of another
-                found.append(self.lower(*args, **kwargs))
-        return call(self, *args, **kwargs)
+    def lowering(self, call):
+        if call.leaves:  # an optimizer's first state, which has none, is made once
+            found.append(self.stages(call))
+        return compiled(self, call)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Jit, "__call__", lowering)
+        patch.setattr(Jit, "compiled", lowering)
         yield found
 
 

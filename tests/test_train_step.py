@@ -116,6 +116,62 @@ def test_it_does_what_the_loop_does(name, place):
         assert (want != start[key]).any(), key
 
 
+def zero_weight(net, optimizer):
+    net[0][0].weight.data = np.zeros((16, D), np.float32)
+
+
+def freeze(net, optimizer):
+    net[0][0].weight.requires_grad = False
+
+
+def start_anew(net, optimizer):
+    optimizer.load_state_dict(optim.AdamW(net.parameters()).state_dict())
+
+
+def decay_more(net, optimizer):
+    optimizer.param_groups[0]["weight_decay"] = 0.5
+
+
+def step_in_the_loop(net, optimizer):
+    in_steps(net, nn.CrossEntropyLoss(), optimizer, spikes(T, N, D, seed=9), LABELS)
+
+
+@pytest.mark.parametrize("between", [zero_weight, freeze, start_anew, decay_more, step_in_the_loop])
+def test_what_is_set_between_two_steps_counts(between, place):
+    nets = [mlp().to(place) for _ in range(2)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    by_loop, at_once = (optim.AdamW(net.parameters(), lr=0.1) for net in nets)
+    step = grilly.train_step(nets[1], nn.CrossEntropyLoss(), at_once)
+    for seed in range(6):
+        if seed == 3:
+            between(nets[0], by_loop)
+            between(nets[1], at_once)
+        x = spikes(T, N, D, seed=seed)
+        in_steps(nets[0], nn.CrossEntropyLoss(), by_loop, x, LABELS)
+        step(x, LABELS)
+    trained, ours = held(nets[0]), held(nets[1])
+    for key, want in trained.items():
+        near(ours[key], want, 1e-4)
+    assert by_loop.steps == at_once.steps
+
+
+def test_two_steps_may_share_an_optimizer(place):
+    """One for each of two batch sizes, say: together they are one."""
+    nets = [mlp().to(place) for _ in range(2)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    one, shared = (optim.AdamW(net.parameters(), lr=0.1) for net in nets)
+    first, second, third = (
+        grilly.train_step(net, nn.CrossEntropyLoss(), optimizer)
+        for net, optimizer in ((nets[0], one), (nets[1], shared), (nets[1], shared))
+    )
+    for seed in range(6):
+        x = spikes(T, N, D, seed=seed)
+        first(x, LABELS)
+        (second, third)[seed % 2](x, LABELS)
+    for key, want in held(nets[0]).items():
+        near(held(nets[1])[key], want)
+
+
 GOLDEN = np.load(pathlib.Path(__file__).parent / "golden" / "spikingjelly_train.npz")
 
 

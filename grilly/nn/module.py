@@ -261,9 +261,11 @@ class Module:
         self._cut(keep_state=True)
 
     def _cut(self, keep_state: bool) -> None:
-        for module in self.modules():
+        for _, module in self.named_modules():
             held = vars(module)
-            held["_state"], held["_spent"] = (held["_state"] if keep_state else None), False
+            held["_spent"] = False
+            if not keep_state:
+                held["_state"] = None
             if "_calls" in held:
                 held["_calls"].forget("since F.detach_net" if keep_state else "since F.reset_net")
 

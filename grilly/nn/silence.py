@@ -21,29 +21,31 @@ class Silence:
     """How long each layer has not fired, over the calls of a net in training."""
 
     def __init__(self) -> None:
-        self._silent_for: dict[str, Any] = {}  # time steps, 0-d Arrays
-        self._layout: Layout | None = None  # on whose device they are
+        self._silent_for: list[Any] = []  # time steps, 0-d Arrays, by the layout's nodes
+        self._layout: Layout | None = None
         self._calls = 0
         self._named: set[str] = set()
 
     def before(self, layout: Layout) -> list[Any]:
-        """What the next call counts on from."""
+        """What the next call counts on from; the same list until there is another layout, or another call's count."""
         if layout is not self._layout:
-            known, device = self._silent_for, layout.device
-            self._silent_for = {n: known[n].to(device) if n in known else put(0.0, device) for n in layout.nodes}
+            known = dict(zip(self._layout.nodes, self._silent_for, strict=True)) if self._layout else {}
+            device = layout.device
+            self._silent_for = [known[n].to(device) if n in known else put(0.0, device) for n in layout.nodes]
             self._layout = layout
-        return list(self._silent_for.values())
+        return self._silent_for
 
     def after(self, silent_for: list[Any], stacklevel: int) -> None:
         """Takes what the call counted, and looks at it if it is time; `stacklevel` is that of the user's line."""
-        self._silent_for = dict(zip(self._silent_for, silent_for, strict=True))
+        self._silent_for = silent_for
         self._calls += 1
         if self._calls in LOOKS or self._calls % EVERY == 0:
             self._look(stacklevel + 1)
 
     def _look(self, stacklevel: int) -> None:
-        for name in self._silent_for.keys() - self._named:
-            steps = int(self._silent_for[name])
+        assert self._layout is not None
+        for name, silent_for in zip(self._layout.nodes, self._silent_for, strict=True):
+            steps = 0 if name in self._named else int(silent_for)
             if steps >= STEPS:
                 self._named.add(name)
                 warnings.warn(

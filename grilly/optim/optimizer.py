@@ -47,6 +47,8 @@ class Optimizer:
         param_groups: The groups, as dicts; setting `param_groups[0]["lr"]` recompiles nothing.
         parameters: Those of all groups, in order.
         steps: How many steps were taken.
+        state: The leaves of optax's states of the groups; none before the first step. A `grilly.train_step` writes its
+            results into these very Arrays.
 
     Raises:
         ParameterError: There is no parameter, one is in two groups, or a number is out of range.
@@ -60,7 +62,7 @@ class Optimizer:
         self.parameters = [p for group in self.param_groups for p in group["params"]]
         self._numbers = {id(parameter): str(number) for number, parameter in enumerate(self.parameters)}
         self._refuse_faults()
-        self._state: list[Any] = []  # the leaves of optax's states of the groups; none before the first step
+        self.state: list[Any] = []
         self._structure: Any = None
         self._device: Device | None = None
         self._rates: dict[int, tuple[Any, Array]] = {}
@@ -109,10 +111,18 @@ class Optimizer:
         return Update(
             [parameter.data for parameter in learned],
             self._placed(device),
-            [self._rate(k, device) for k in range(len(self.param_groups))],
+            self.rates(device),
             tuple([self._numbers[id(parameter)] for parameter in learned]),
-            (*[self._choices(group) for group in self.param_groups], self.clip_grad_norm),
+            self.choices(),
         )
+
+    def rates(self, device: Device) -> list[Any]:
+        """The learning rate of each group."""
+        return [self._rate(k, device) for k in range(len(self.param_groups))]
+
+    def choices(self) -> tuple:
+        """What else is set: the numbers of each group, and the clipping norm."""
+        return (*[self._choices(group) for group in self.param_groups], self.clip_grad_norm)
 
     def updated(self, update: Update, gradients: list[Any]) -> tuple[list[Any], list[Any]]:
         """The update as a pure function: the next parameters, and the next state."""
@@ -144,7 +154,7 @@ class Optimizer:
         """Takes what the update gave."""
         for parameter, value in zip(learned, params, strict=True):
             parameter.data = value
-        self._state = state
+        self.state = state
         self.steps += 1
 
     def _updated(self, params: list, state: list, gradients: list, *others: Any) -> Any:
@@ -166,8 +176,8 @@ class Optimizer:
 
     def _choices(self, group: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
         """The other numbers of a group, by name: hashable."""
-        others = ((name, group[name]) for name in self._defaults if name != "lr")
-        return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in others)
+        others = [(name, group[name]) for name in self._defaults if name != "lr"]
+        return tuple([(name, tuple(value) if isinstance(value, list) else value) for name, value in others])
 
     # State --------------------------------------------------------------------------------------------------
 
@@ -176,9 +186,9 @@ class Optimizer:
         if self._structure is None:
             self._start(device)
         elif device is not self._device:
-            self._state = [put(np.asarray(leaf), device) for leaf in self._state]
+            self.state = [put(np.asarray(leaf), device) for leaf in self.state]
         self._device = device
-        return self._state
+        return self.state
 
     def _start(self, device: str | Device) -> None:
         """The state before the first step, computed where it will be needed."""
@@ -190,7 +200,7 @@ class Optimizer:
         def initial() -> tuple[Any, ...]:
             return tuple(t.init(zeros(group)) for t, group in zip(transforms, self.param_groups, strict=True))
 
-        self._state, self._structure = jax.tree.flatten(jit(initial, device=device)())
+        self.state, self._structure = jax.tree.flatten(jit(initial, device=device)())
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """A copy of everything that the next step depends on, but for the parameters and the arguments."""
@@ -213,7 +223,7 @@ class Optimizer:
         arrays = {name: np.asarray(state_dict[name]) for name in expected if name in state_dict}
         strange = [f"{name} ({array.dtype})" for name, array in arrays.items() if array.dtype.kind not in "fiu"]
         refuse_names(f"this {type(self).__name__}", missing, unexpected, wrong, strange)
-        self._state = [np.array(arrays[name], leaf.dtype) for name, leaf in self._named().items()]
+        self.state = [np.array(arrays[name], leaf.dtype) for name, leaf in self._named().items()]
         self._device = None
         self.steps = int(arrays["steps"])
 
@@ -221,7 +231,7 @@ class Optimizer:
         """The leaves of the state, by name."""
         if self._structure is None:
             self._start("cpu")
-        leaves = jax.tree_util.tree_flatten_with_path(jax.tree.unflatten(self._structure, self._state))[0]
+        leaves = jax.tree_util.tree_flatten_with_path(jax.tree.unflatten(self._structure, self.state))[0]
         return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
     # Faults -------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from .array import Array as Array
 from .array import put as put
+from .carried import Carried as Carried
 from .compile import Jit as Jit
 from .compile import jit as jit
 from .devices import Description as Description
@@ -16,6 +17,7 @@ from .stages import Stages as Stages
 
 __all__ = [
     "Array",
+    "Carried",
     "Description",
     "Device",
     "Jit",

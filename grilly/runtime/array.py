@@ -5,7 +5,7 @@ Arrays are immutable. Arithmetic on them, and NumPy's functions, run on their de
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -43,6 +43,14 @@ class Deleted:
 GONE = {Donated: "donated", Deleted: "deleted"}
 
 
+class Form(NamedTuple):
+    """What an array is, beside its values; shared by all that one result of a compiled function ever gave."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    device: Device
+
+
 class Array(Methods):
     """An array on a device.
 
@@ -61,15 +69,24 @@ class Array(Methods):
         (Array(3., dtype=float32), 12.0, [0.0, 2.0, 4.0, 6.0])
     """
 
-    __slots__ = ("__weakref__", "_storage", "device", "dtype", "shape")
+    __slots__ = ("__weakref__", "_form", "_storage")
 
-    def __init__(self, storage: Any, shape: tuple[int, ...], dtype: np.dtype, device: Any) -> None:
-        self._storage = storage
-        self.shape = shape
-        self.dtype = dtype
-        self.device = device
+    def __init__(self, storage: Any, form: Form) -> None:
+        self._storage, self._form = storage, form
 
     # What it is ---------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._form.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._form.dtype
+
+    @property
+    def device(self) -> Device:
+        return self._form.device
 
     @property
     def storage(self) -> Any:
@@ -198,7 +215,7 @@ class Array(Methods):
 
     def copy(self) -> "Array":
         """The same values in memory of their own."""
-        return Array(self.device.copy(self.storage, self.aval), self.shape, self.dtype, self.device)
+        return Array(self.device.copy(self.storage, self.aval), self._form)
 
     def to(self, device: str | Device) -> "Array":
         """The same values on another device; the array itself where it lives there already."""
@@ -245,4 +262,4 @@ def put(value: Any, device: str | Device | None = None) -> Array:
     """
     array = canonical(value if type(value) is not Array else np.asarray(value))
     place = find_device(device) if isinstance(device, str) else device or default_device()
-    return Array(place.put(array), array.shape, array.dtype, place)
+    return Array(place.put(array), Form(array.shape, array.dtype, place))

@@ -14,7 +14,7 @@ from jax.core import Tracer
 from ..config import config
 from ..errors import DeviceError, ParameterError, ShapeError
 from . import debug
-from .array import GONE, Array, Donated
+from .array import GONE, Array, Donated, Form
 from .border import COMPLEX, KNOWN, canonical, is_key
 from .cpu import CpuDevice, CpuExecutable
 from .devices import Device, default_device, find_device
@@ -89,19 +89,52 @@ def jit(
     return Jit(function, device, *positions)
 
 
-class _Call(NamedTuple):
+class Call(NamedTuple):
     """The arguments of one call, flat."""
 
     leaves: list[Any]
     values: list[Any]  # what the executable takes: storages and NumPy arrays
+    forms: tuple[tuple, ...]  # (shape, dtype) of each value, and the device of those that are Arrays
     tree: Any
     statics: tuple  # (position, type, value)
-    signature: tuple  # (shape, dtype) of each value
-    device: Device
 
     @property
     def key(self) -> tuple:
         return self[2:]
+
+    @property
+    def avals(self) -> tuple[Aval, ...]:
+        return tuple([Aval(*form[:2]) for form in self.forms])
+
+
+class TracedError(Exception):
+    """An argument is one of JAX's tracers."""
+
+
+def entered(leaves: list[Any], name: Callable[[int], str]) -> tuple[list[Any], tuple[tuple, ...]]:
+    """The values and the forms of the arguments of a `Call`; `name` is what a message calls one.
+
+    Raises:
+        TracedError: JAX traces the call.
+    """
+    values, forms = [], []
+    for k, value in enumerate(leaves):
+        if type(value) is Array:
+            values.append(value._storage)
+            forms.append(value._form)
+        else:
+            if type(value) is not np.ndarray or value.dtype not in KNOWN:
+                if isinstance(value, Tracer):
+                    raise TracedError
+                if np.iscomplexobj(value):
+                    value = np.asarray(value, COMPLEX)
+                else:
+                    value = canonical(value, functools.partial(name, k))
+            values.append(value)
+            forms.append((value.shape, value.dtype))
+    if not GONE.keys().isdisjoint(map(type, values)):
+        raise next(leaf.gone for leaf in leaves if type(leaf) is Array and leaf.gone)
+    return values, tuple(forms)
 
 
 class Jit:
@@ -122,16 +155,18 @@ class Jit:
         self._name = getattr(function, "__name__", type(function).__name__)
         self._given = device
         self._donated, self._static, self._steady = donated, static, steady
-        self._compiled: dict[tuple, _Compiled] = {}
+        self._compiled: dict[tuple, Compiled] = {}
+        self._known: dict[tuple, Compiled] = {}  # the same, by calls as they are: Arrays or NumPy's
 
     def __repr__(self) -> str:
         return f"grilly.jit({self._name})"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        call = self._flat(args, kwargs)
-        if call is None:
+        try:
+            call = self._flat(args, kwargs)
+        except TracedError:
             return self._function(*jax.tree.map(_for_jax, args), **jax.tree.map(_for_jax, kwargs))
-        return self._compiled_for(call)(call)
+        return self.compiled(call)(call)
 
     def lower(self, *args: Any, **kwargs: Any) -> Stages:
         """The stages of compiling a call with these arguments, as text: `jaxpr`, `kernels`, `spirv`, `plan`.
@@ -145,8 +180,7 @@ class Jit:
                             1x1x1  reduction[]  a0 o0
             results o0
         """
-        call = self._concrete(args, kwargs)
-        return _stages(_Flat(self._function, call), call, self.donated_leaves(call.tree), repr(self))
+        return self.stages(self.concrete(args, kwargs))
 
     def memory(self, *args: Any, **kwargs: Any) -> MemoryReport:
         """What a call with these arguments takes of the device's memory, in bytes; nothing runs.
@@ -158,51 +192,47 @@ class Jit:
             >>> grilly.jit(lambda x: x @ x).memory(np.ones((8, 8), np.float32)).peak
             512
         """
-        call = self._concrete(args, kwargs)
-        stages = _stages(_Flat(self._function, call), call, self.donated_leaves(call.tree), repr(self))
-        return report(repr(self), stages.lowered, lambda k: self._path(call.tree, k))
+        call = self.concrete(args, kwargs)
+        return report(repr(self), self.stages(call).lowered, lambda k: self._path(call.tree, k))
 
-    def _compiled_for(self, call: _Call) -> "_Compiled":
-        compiled = self._compiled.get(call.key)
-        if compiled is not None:
-            return compiled
+    def compiled(self, call: Call) -> "Compiled":
+        """What runs a call."""
+        return self._known.get(call.key) or self._compiled_for(call)
+
+    def _compiled_for(self, call: Call) -> "Compiled":
+        """What runs a call such as there was none before."""
+        device = self._device_of(call)
+        key = (call.tree, call.statics, call.avals, device)
         with _compiling, _without_collections():  # threads that meet a new signature at once wait for the first
-            if call.key not in self._compiled:
-                self._compiled[call.key] = _Compiled(self, call, _Flat(self._function, call))
-            return self._compiled[call.key]
+            if key not in self._compiled:
+                self._compiled[key] = Compiled(self, call, device, _Flat(self._function, call))
+            self._known[call.key] = self._compiled[key]
+        return self._compiled[key]
 
-    def _concrete(self, args: tuple, kwargs: dict[str, Any]) -> _Call:
-        call = self._flat(args, kwargs)
-        if call is None:
-            raise ParameterError(f"{self!r} needs arrays here, but is being traced by JAX. Call it outside.")
-        return call
+    def stages(self, call: Call) -> Stages:
+        """The stages of compiling a call; nothing runs."""
+        donated = self.donated_leaves(call.tree)
+        return _stages(_Flat(self._function, call), call.avals, self._device_of(call), donated, repr(self))
 
-    def _flat(self, args: tuple, kwargs: dict[str, Any]) -> _Call | None:
-        """The arguments as an executable takes them; None while JAX is tracing."""
+    def concrete(self, args: tuple, kwargs: dict[str, Any]) -> Call:
+        """A call with these arguments.
+
+        Raises:
+            ParameterError: JAX traces it.
+        """
+        try:
+            return self._flat(args, kwargs)
+        except TracedError:
+            message = f"{self!r} needs arrays here, but is being traced by JAX. Call it outside."
+            raise ParameterError(message) from None
+
+    def _flat(self, args: tuple, kwargs: dict[str, Any]) -> Call:
         statics: tuple = ()
         if self._static:
             statics = tuple([(k, type(args[k]), self._static_value(args, k)) for k in self._static if k < len(args)])
             args = tuple([arg for k, arg in enumerate(args) if k not in self._static])
         leaves, tree = jax.tree_util.tree_flatten((args, kwargs))
-        values, signature, device = [], [], self._device
-        for k, value in enumerate(leaves):
-            if type(value) is Array:
-                if value.device is not device:
-                    device = self._joined(device, value.device, tree, k)
-                values.append(value._storage)
-            else:
-                if type(value) is not np.ndarray or value.dtype not in KNOWN:
-                    if isinstance(value, Tracer):
-                        return None
-                    if np.iscomplexobj(value):
-                        value = np.asarray(value, COMPLEX)
-                    else:
-                        value = canonical(value, functools.partial(self.argument, tree, k))
-                values.append(value)
-            signature.append((value.shape, value.dtype))
-        if not GONE.keys().isdisjoint(map(type, values)):
-            raise next(leaf.gone for leaf in leaves if type(leaf) is Array and leaf.gone)
-        return _Call(leaves, values, tree, statics, tuple(signature), device or default_device())
+        return Call(leaves, *entered(leaves, functools.partial(self.argument, tree)), tree, statics)
 
     def _static_value(self, args: tuple, k: int) -> Any:
         try:
@@ -219,14 +249,19 @@ class Jit:
         """The device that was asked for."""
         return find_device(self._given) if isinstance(self._given, str) else self._given
 
-    def _joined(self, device: Device | None, other: Device, tree: Any, k: int) -> Device:
-        """The device of a call, when leaf `k` lives on `other`."""
-        if device is None:
-            return other
-        raise DeviceError(
-            f"{self.argument(tree, k)} lives on {other.name}, but the call runs on {device.name}. "
-            "Move the array with its method to(device), or build everything on one device."
-        )
+    def _device_of(self, call: Call) -> Device:
+        """Where a call runs."""
+        device = self._device
+        for k, leaf in enumerate(call.leaves):
+            if type(leaf) is Array and leaf.device is not device:
+                if device is not None:
+                    name = self.argument(call.tree, k)
+                    raise DeviceError(
+                        f"{name} lives on {leaf.device.name}, but the call runs on {device.name}. "
+                        "Move the array with its method to(device), or build everything on one device."
+                    )
+                device = leaf.device
+        return device or default_device()
 
     def argument(self, tree: Any, k: int) -> str:
         """What to call leaf `k` of the arguments in a message."""
@@ -265,7 +300,7 @@ class Jit:
 class _Flat:
     """A function of flat arrays; once traced, it knows the structure of the results."""
 
-    def __init__(self, function: Callable, call: _Call) -> None:
+    def __init__(self, function: Callable, call: Call) -> None:
         self._function, self._arguments, self._statics = function, call.tree, call.statics
         self.results: Any = None
         self.complex: list[bool] = []
@@ -282,51 +317,53 @@ class _Flat:
         return [_for_jax(result) for result in results]
 
 
-class _Compiled:
+class Compiled:
     """One signature of a function: its executable, and how flat results become what the function returns."""
 
-    def __init__(self, jitted: Jit, call: _Call, flat: _Flat) -> None:
-        self._device, self._flat = call.device, flat
+    def __init__(self, jitted: Jit, call: Call, device: Device, flat: _Flat) -> None:
+        self._device, self._flat = device, flat
         donated = jitted.donated_leaves(call.tree)
-        self._donations = [(k, Donated(functools.partial(jitted.argument, call.tree, k))) for k in donated]
-        self._executable = _executable(flat, call, donated, jitted.steady_leaves(call.tree), repr(jitted))
+        self.donations = {k: Donated(functools.partial(jitted.argument, call.tree, k)) for k in donated}
+        self.executable = _executable(flat, call.avals, device, donated, jitted.steady_leaves(call.tree), repr(jitted))
 
-    def __call__(self, call: _Call) -> Any:
-        storages, leaves, device = self._executable(call.values), call.leaves, self._device
-        for k, donated in self._donations:
+    def __call__(self, call: Call) -> Any:
+        storages, leaves = self.executable(call.values), call.leaves
+        for k, donated in self.donations.items():
             if type(leaves[k]) is Array:
                 leaves[k].donate(donated)
-        arrays = [Array(s, shape, dtype, device) for s, (shape, dtype) in zip(storages, self._results, strict=True)]
-        return jax.tree_util.tree_unflatten(self._flat.results, arrays)
+        return jax.tree_util.tree_unflatten(self.results, map(Array, storages, self.forms))
+
+    @property
+    def results(self) -> Any:
+        """The structure of what the function returns."""
+        return self._flat.results
 
     @functools.cached_property
-    def _results(self) -> list[tuple[tuple[int, ...], np.dtype]]:
-        """The shape and dtype of each result, known once it has run."""
-        avals = map(_as_returned, self._executable.results, self._flat.complex)
-        return [(aval.shape, aval.dtype) for aval in avals]
+    def forms(self) -> list[Form]:
+        """The form of each result, known once it has run."""
+        avals = map(_as_returned, self.executable.results, self._flat.complex)
+        return [Form(aval.shape, aval.dtype, self._device) for aval in avals]
 
 
-def _executable(flat: _Flat, call: _Call, donated: frozenset[int], steady: frozenset[int], name: str) -> Any:
+def _executable(
+    flat: _Flat, avals: tuple[Aval, ...], device: Device, donated: frozenset[int], steady: frozenset[int], name: str
+) -> Any:
     if "time" in config.debug:
         debug.time_the_process()
-    if isinstance(call.device, CpuDevice):
-        return CpuExecutable(call.device, flat, name)
+    if isinstance(device, CpuDevice):
+        return CpuExecutable(device, flat, name)
     from .executable import Executable  # needs a Vulkan loader
 
-    device = cast("VulkanDevice", call.device)
+    vulkan = cast("VulkanDevice", device)
     if config.debug:
-        stages = _stages(flat, call, donated, name)
+        stages = _stages(flat, avals, device, donated, name)
         debug.show(stages, config.debug)
-        return Executable(device, stages.lowered.plan, name)
-    return Executable(device, plan_of(flat, _avals(call), donated, device.target, steady), name)
+        return Executable(vulkan, stages.lowered.plan, name)
+    return Executable(vulkan, plan_of(flat, list(avals), donated, vulkan.target, steady), name)
 
 
-def _stages(flat: _Flat, call: _Call, donated: frozenset[int], name: str) -> Stages:
-    return Stages(name, lower(flat, _avals(call), donated, getattr(call.device, "target", Target())))
-
-
-def _avals(call: _Call) -> list[Aval]:
-    return [Aval(shape, dtype) for shape, dtype in call.signature]
+def _stages(flat: _Flat, avals: tuple[Aval, ...], device: Device, donated: frozenset[int], name: str) -> Stages:
+    return Stages(name, lower(flat, list(avals), donated, getattr(device, "target", Target())))
 
 
 def _as_returned(aval: Aval, is_complex: bool) -> Aval:

@@ -8,7 +8,7 @@ come back.
 import time
 from collections import OrderedDict
 from collections.abc import Sequence, Set
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -71,11 +71,10 @@ class Executable:
         Returns:
             The results' buffers; where an argument was donated, its own.
         """
-        if self._prepared:
-            values = [*values, *self._prepared(values)]
+        values = [*values, *self._prepared(values)] if self._prepared else list(values)
         return self._profiled(values) if active and self._plan.dispatches else self._run(values)
 
-    def _profiled(self, values: Sequence[Any]) -> list[Buffer]:
+    def _profiled(self, values: list[Any]) -> list[Buffer]:
         """Runs it, and has the active profiles know of it: of a loop that the host ends, only how long it took."""
         began = time.perf_counter()
         if any(isinstance(item, Repeat) for item in self._plan.work):
@@ -90,28 +89,28 @@ class Executable:
         note(Call(self.name, self._device, self._plan.dispatches, began, took, timestamps))
         return results
 
-    def _run(self, values: Sequence[Any], timestamps: Timestamps | None = None) -> list[Buffer]:
+    def _run(self, values: list[Any], timestamps: Timestamps | None = None) -> list[Buffer]:
         device = self._device
         with device.lock:
             device.check_open()
-            device.collect()
-            values, addresses, slot = self._placed(list(values))
+            if device.retired:
+                device.collect()
+            addresses, slot = self._placed(values)
             fresh = [device.heap.allocate(nbytes) for nbytes in self._fresh_bytes]
             if self._plan.work or (slot and slot.kept):
                 addresses += [buffer.address for buffer in fresh]
                 recordings = slot.recordings if slot else self._recordings
-                parts = recordings.get(tuple(addresses)) if timestamps is None else None
-                if parts is None:
-                    parts = self._recorded(addresses, slot, values, timestamps)
+                known = recordings.get(tuple(addresses)) if timestamps is None else None
+                if known is None:
+                    known = self._recorded(addresses, slot, values, timestamps)
                     if timestamps is None:
-                        recordings.add(tuple(addresses), parts)
-                done = submit(device, parts)
-                for staging in (*staging_of(parts), *([slot.staging] if slot else [])):
-                    staging.value = done
-                for buffer in fresh:
+                        recordings.add(tuple(addresses), known)
+                done = submit(device, known.parts)
+                used = [*fresh, *known.staging, *[values[k] for k in self._in_place]]
+                if slot:
+                    used += [slot.staging, *[values[k] for k in slot.kept]]
+                for buffer in used:
                     buffer.value = done
-                for k in (*self._in_place, *(slot.kept if slot else ())):
-                    values[k].value = done
             return self._results(values, fresh)
 
     def held(self) -> Held:
@@ -122,25 +121,24 @@ class Executable:
 
     # Arguments and results ----------------------------------------------------------------------------------
 
-    def _placed(self, values: list[Any]) -> tuple[list[Any], list[int], "_Slot | None"]:
-        """The arguments in device memory: buffers where there are any, addresses, and the slot of uploads.
+    def _placed(self, values: list[Any]) -> tuple[list[int], "_Slot | None"]:
+        """Sees to it that the arguments lie in device memory: gives their addresses, and the slot of uploads.
 
         An upload that is a result too gets a buffer of its own, which outlives the slot's next use.
         """
-        given = [k for k, value in enumerate(values) if type(value) is not Buffer]
-        slot = self._uploaded(values, given) if given else None
+        slot = self._uploaded(values) if set(map(type, values)) - {Buffer} else None
         if self._in_place:
             self._unshare(values)
         if slot is None:
-            return values, [value.address for value in values], None
-        return values, [slot.addresses.get(k) or value.address for k, value in enumerate(values)], slot
+            return [value.address for value in values], None
+        return [slot.addresses.get(k) or value.address for k, value in enumerate(values)], slot
 
-    def _uploaded(self, values: list[Any], given: list[int]) -> "_Slot | None":
+    def _uploaded(self, values: list[Any]) -> "_Slot | None":
         """Puts large NumPy arguments into buffers, and the others, if there are any, into a slot."""
-        for k in given:
-            if values[k].nbytes > LARGEST_UPLOAD:
-                values[k] = self._device.put(values[k])
-        uploads = tuple(k for k in given if type(values[k]) is not Buffer)
+        for k, value in enumerate(values):
+            if type(value) is not Buffer and value.nbytes > LARGEST_UPLOAD:
+                values[k] = self._device.put(value)
+        uploads = tuple([k for k, value in enumerate(values) if type(value) is not Buffer])
         if not uploads:
             return None
         slot = self._slot(uploads)
@@ -152,9 +150,11 @@ class Executable:
     def _unshare(self, values: list[Any]) -> None:
         """Gives arguments that will be updated in place memory of their own, where others see theirs."""
         repeated = len(set(map(id, values))) < len(values)
+        if not repeated and True not in [values[j].shared for j in self._in_place]:
+            return
         for j in self._in_place:
             buffer = values[j]
-            if buffer.shared or (repeated and sum(value is buffer for value in values) > 1):
+            if buffer.shared or sum(value is buffer for value in values) > 1:
                 values[j] = self._device.copy(buffer, self._plan.arguments[j])
 
     def _slot(self, uploads: tuple[int, ...]) -> "_Slot":
@@ -178,7 +178,7 @@ class Executable:
 
     def _recorded(
         self, addresses: list[int], slot: "_Slot | None", values: Sequence[Any], timestamps: Timestamps | None
-    ) -> list[Part]:
+    ) -> "_Recorded":
         """All work, for arguments and results at these addresses. The first part is a recording."""
         every = list(recorded(self._plan.work))
         places = [[self._address(s, addresses) for s in dispatch.slots] for dispatch in every]
@@ -194,7 +194,8 @@ class Executable:
             timestamps.begin(recording)
         writer = Writer(self._device, recording, self._arena, iter(places), self._empty, timestamps)
         writer.write(self._plan.work)
-        return writer.done()
+        parts = writer.done()
+        return _Recorded(parts, staging_of(parts))
 
     def _empty(self) -> Recording:
         recording = Recording(self._device)
@@ -284,20 +285,27 @@ class _Prepared:
         return results
 
 
+class _Recorded(NamedTuple):
+    """What a call submits, and the memory on the host that it copies from."""
+
+    parts: list[Part]
+    staging: list[Buffer]
+
+
 class _Recordings:
     """The recordings used last, by their addresses."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[int, ...], list[Part]] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, ...], _Recorded] = OrderedDict()
 
-    def get(self, addresses: tuple[int, ...]) -> list[Part] | None:
-        parts = self._kept.get(addresses)
-        if parts is not None:
+    def get(self, addresses: tuple[int, ...]) -> _Recorded | None:
+        known = self._kept.get(addresses)
+        if known is not None:
             self._kept.move_to_end(addresses)
-        return parts
+        return known
 
-    def add(self, addresses: tuple[int, ...], parts: list[Part]) -> None:
-        self._kept[addresses] = parts
+    def add(self, addresses: tuple[int, ...], known: _Recorded) -> None:
+        self._kept[addresses] = known
         if len(self._kept) > RECORDINGS:
             self._kept.popitem(last=False)
 

@@ -37,12 +37,12 @@ def traces(monkeypatch):
     """The functions that were compiled, as a live list."""
     found = []
 
-    class Watched(compiling._Compiled):
-        def __init__(self, jitted, call, flat):
+    class Watched(compiling.Compiled):
+        def __init__(self, jitted, *others):
             found.append(repr(jitted))
-            super().__init__(jitted, call, flat)
+            super().__init__(jitted, *others)
 
-    monkeypatch.setattr(compiling, "_Compiled", Watched)
+    monkeypatch.setattr(compiling, "Compiled", Watched)
     return found
 
 
