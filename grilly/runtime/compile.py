@@ -351,7 +351,7 @@ def _executable(
     if "time" in config.debug:
         debug.time_the_process()
     if isinstance(device, CpuDevice):
-        return CpuExecutable(device, flat, name)
+        return CpuExecutable(device, flat, donated, name)
     from .executable import Executable  # needs a Vulkan loader
 
     vulkan = cast("VulkanDevice", device)

@@ -1,7 +1,8 @@
 """The device `cpu`: JAX compiles and runs. It answers to the same calls as a Vulkan device."""
 
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 import jax
@@ -41,11 +42,15 @@ class CpuDevice:
 
 
 class CpuExecutable:
-    """A compiled function of flat arrays."""
+    """A compiled function of flat arrays, of which `donated` may be written over.
 
-    def __init__(self, device: CpuDevice, function: Callable[..., Sequence[Any]], name: str) -> None:
-        self._device, self._name = device, name
-        self._compiled = jax.jit(function)
+    What JAX returns has memory of its own, so that no two Arrays share any; and it copies what it would write over
+    while NumPy still looks at it.
+    """
+
+    def __init__(self, device: CpuDevice, function: Callable[..., Sequence[Any]], donated: Set[int], name: str) -> None:
+        self._device, self._donated, self._name = device, sorted(donated), name
+        self._compiled = jax.jit(function, donate_argnums=tuple(self._donated))
         self.results: tuple[Aval, ...] = ()
 
     def __call__(self, values: Sequence[Any]) -> Sequence[Any]:
@@ -58,9 +63,20 @@ class CpuExecutable:
 
     def _run(self, values: Sequence[Any]) -> Sequence[Any]:
         ready = [self._device.put(v) if isinstance(v, np.ndarray) else v for v in values]
+        if self._donated and len(set(map(id, ready))) < len(ready):
+            for k in self._donated:
+                if sum(value is ready[k] for value in ready) > 1:
+                    ready[k] = jax.numpy.copy(ready[k])
         with jax.default_device(_first_cpu()):
+            storages = self._compiled(*ready) if self.results else self._first(ready)
+        return storages
+
+    def _first(self, ready: list[Any]) -> Sequence[Any]:
+        """The first run, which compiles. As on other devices, a donated array that fits no result is no fault."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Some donated buffers were not usable")
             storages = self._compiled(*ready)
-        self.results = self.results or tuple(Aval(s.shape, np.dtype(s.dtype)) for s in storages)
+        self.results = tuple(Aval(s.shape, np.dtype(s.dtype)) for s in storages)
         return storages
 
     def _profiled(self, values: Sequence[Any]) -> Sequence[Any]:

@@ -133,6 +133,32 @@ def test_transformations_of_jax_go_through(jit):
     np.testing.assert_array_equal(jit(lambda x: square(x, 2.0) + w)(W), (2 * W) ** 2 + 3)
 
 
+def test_donating_an_array_changes_no_other(jit):
+    device = jit.keywords["device"]
+    given = grilly.put(W, device)
+    first, second = jit(lambda x: (x, x))(given)
+    seen = np.asarray(first)
+    add = jit(lambda x, y: (x + y, x * y), donate_argnums=0)
+
+    for result, expected in zip(add(first, second), (2 * W, W * W), strict=True):
+        np.testing.assert_array_equal(result, expected)
+    for kept in (seen, second, given):
+        np.testing.assert_array_equal(kept, W)
+    np.testing.assert_array_equal(add(given, given)[1], W * W)
+
+
+def test_an_array_may_be_donated_in_vain(jit):
+    total = jit(lambda x: x.sum(), donate_argnums=0)(grilly.put(W, jit.keywords["device"]))
+    assert float(total) == W.sum()
+
+
+def test_on_the_cpu_too_a_donated_array_is_written_over():
+    x = grilly.put(np.ones(1 << 16, np.float32), "cpu")
+    before = x.storage.unsafe_buffer_pointer()
+    y = grilly.jit(lambda x: x + 1, device="cpu", donate_argnums=0)(x)
+    assert y.storage.unsafe_buffer_pointer() == before
+
+
 def test_donated_state_stays_where_it_is_and_training_allocates_nothing(device):
     update = grilly.jit(lambda v, x: (0.5 * v + x, x.sum()), device="vulkan", donate_argnums=0)
     v = grilly.put(W, "vulkan")
