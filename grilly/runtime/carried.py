@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from .array import Array, Form
-from .compile import Compiled, Jit, entered
+from .compile import Compiled, Jit, entered, refuse_gone
 
 Lists = tuple[list[Array], ...]
 
@@ -43,7 +43,9 @@ class Carried:
         leaves, structure = jax.tree_util.tree_flatten(given)
         values, forms = entered(leaves, lambda k: self._argument(given, k))
         way = self._ways.get((structure, forms)) or self._way(given, (structure, forms))
-        storages = way.compiled.executable([array._storage for array in self._arrays] + values)
+        carry = [array._storage for array in self._arrays]
+        refuse_gone(self._arrays, carry)
+        storages = way.compiled.executable(carry + values)
         shown, carried = len(self._shown), len(self._shown) + len(self._hidden)
         for k, array in enumerate(self._shown):
             array.donate(way.compiled.donations[k])

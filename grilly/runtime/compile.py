@@ -132,9 +132,18 @@ def entered(leaves: list[Any], name: Callable[[int], str]) -> tuple[list[Any], t
                     value = canonical(value, functools.partial(name, k))
             values.append(value)
             forms.append((value.shape, value.dtype))
+    refuse_gone(leaves, values)
+    return values, tuple(forms)
+
+
+def refuse_gone(leaves: list[Any], values: list[Any]) -> None:
+    """Refuses Arrays that were donated or deleted.
+
+    Raises:
+        StateError: It says to whom.
+    """
     if not GONE.keys().isdisjoint(map(type, values)):
         raise next(leaf.gone for leaf in leaves if type(leaf) is Array and leaf.gone)
-    return values, tuple(forms)
 
 
 class Jit:

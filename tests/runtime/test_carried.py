@@ -105,6 +105,16 @@ def test_an_argument_that_is_none_is_named_and_changes_nothing(place):
     assert_same((shown, arrays[1][0], out), by_hand([(W, 1.0), (W, 2.0)]))
 
 
+def test_what_was_given_away_in_the_meantime_is_refused(place):
+    arrays = parts(place)
+    step = carried(place, arrays)
+    (shown,), _ = step(W, {"y": 1.0})
+    shown[1].delete()
+
+    with pytest.raises(StateError, match="this array was deleted"):
+        step(W, {"y": 1.0})
+
+
 def test_an_array_of_another_device_is_refused(device):
     step = carried("vulkan", parts("vulkan"))
     step(grilly.put(W, "vulkan"), {"y": 1.0})
