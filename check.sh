@@ -16,4 +16,4 @@ pyright
 step "floors"
 lint-imports
 step "tests"
-exec python -m pytest --numprocesses auto --dist worksteal "$@" # a process a core, each with its own files' tests
+exec python -m pytest --numprocesses auto --dist worksteal "$@" # a process a core

@@ -261,7 +261,7 @@ class Module:
         self._cut(keep_state=True)
 
     def _cut(self, keep_state: bool) -> None:
-        for _, module in self.named_modules():
+        for module in self.modules():
             held = vars(module)
             held["_spent"] = False
             if not keep_state:

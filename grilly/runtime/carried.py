@@ -15,8 +15,8 @@ Lists = tuple[list[Array], ...]
 class Carried:
     """Calls `step(shown, hidden, fixed, *given)`, which gives `(shown, hidden, out)`, again and again.
 
-    What is carried from call to call, and what is fixed, is taken apart once. So a call costs the host what it takes
-    for the arrays of `given`, `shown` and `out`, however many others there are.
+    What is carried from call to call, and what is fixed, is taken apart once: a call flattens and looks up `given`
+    alone, and makes Arrays of `shown` and `out` alone.
 
     Args:
         jitted: The step, which donates `shown` and `hidden`.

@@ -107,7 +107,7 @@ class Call(NamedTuple):
         return tuple([Aval(*form[:2]) for form in self.forms])
 
 
-class TracedError(Exception):
+class TracedError(ParameterError):
     """An argument is one of JAX's tracers."""
 
 
@@ -125,7 +125,7 @@ def entered(leaves: list[Any], name: Callable[[int], str]) -> tuple[list[Any], t
         else:
             if type(value) is not np.ndarray or value.dtype not in KNOWN:
                 if isinstance(value, Tracer):
-                    raise TracedError
+                    raise TracedError("an argument is one of JAX's tracers: call this outside of what JAX traces.")
                 if np.iscomplexobj(value):
                     value = np.asarray(value, COMPLEX)
                 else:

@@ -63,13 +63,16 @@ class CpuExecutable:
 
     def _run(self, values: Sequence[Any]) -> Sequence[Any]:
         ready = [self._device.put(v) if isinstance(v, np.ndarray) else v for v in values]
+        self._unshare(ready)
+        with jax.default_device(_first_cpu()):
+            return self._compiled(*ready) if self.results else self._first(ready)
+
+    def _unshare(self, ready: list[Any]) -> None:
+        """Gives donated arguments memory of their own where others are the same array."""
         if self._donated and len(set(map(id, ready))) < len(ready):
             for k in self._donated:
                 if sum(value is ready[k] for value in ready) > 1:
                     ready[k] = jax.numpy.copy(ready[k])
-        with jax.default_device(_first_cpu()):
-            storages = self._compiled(*ready) if self.results else self._first(ready)
-        return storages
 
     def _first(self, ready: list[Any]) -> Sequence[Any]:
         """The first run, which compiles. As on other devices, a donated array that fits no result is no fault."""

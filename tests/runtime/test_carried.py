@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import grilly
-from grilly.errors import DeviceError, ShapeError, StateError
+from grilly.errors import DeviceError, ParameterError, ShapeError, StateError
 from grilly.runtime import Carried
 
 W, B, M = (np.arange(n, dtype=np.float32) for n in (3, 2, 4))
@@ -93,7 +93,7 @@ def test_two_that_share_hidden_arrays_go_on_from_each_other(place):
     assert_same(arrays[1][0], by_hand(calls)[1])
 
 
-def test_an_argument_that_is_none_is_named_and_changes_nothing(place):
+def test_an_argument_that_is_no_array_is_named_and_changes_nothing(place):
     arrays = parts(place)
     step = carried(place, arrays)
     step(W, {"y": 1.0})
@@ -103,6 +103,12 @@ def test_an_argument_that_is_none_is_named_and_changes_nothing(place):
     (shown,), out = step(W, {"y": 2.0})
 
     assert_same((shown, arrays[1][0], out), by_hand([(W, 1.0), (W, 2.0)]))
+
+
+def test_a_tracer_is_refused(place):
+    step = carried(place, parts(place))
+    with pytest.raises(ParameterError, match="an argument is one of JAX's tracers"):
+        jax.jit(lambda x: step(x, {"y": 1.0}))(W)
 
 
 def test_what_was_given_away_in_the_meantime_is_refused(place):
