@@ -45,7 +45,7 @@ class CpuExecutable:
     """A compiled function of flat arrays, of which `donated` may be written over.
 
     What JAX returns has memory of its own, so that no two Arrays share any; and it copies what it would write over
-    while NumPy still looks at it.
+    while NumPy still looks at it, or has allocated it.
     """
 
     def __init__(self, device: CpuDevice, function: Callable[..., Sequence[Any]], donated: Set[int], name: str) -> None:
