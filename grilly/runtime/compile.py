@@ -26,7 +26,7 @@ from .stages import Stages
 from .target import Target
 
 if TYPE_CHECKING:
-    from .device import VulkanDevice
+    from .gpu.device import VulkanDevice
 
 _compiling = threading.RLock()
 
@@ -361,7 +361,7 @@ def _executable(
         debug.time_the_process()
     if isinstance(device, CpuDevice):
         return CpuExecutable(device, flat, donated, name)
-    from .executable import Executable  # needs a Vulkan loader
+    from .gpu.executable import Executable  # needs a Vulkan loader
 
     vulkan = cast("VulkanDevice", device)
     if config.debug:

@@ -14,9 +14,9 @@ from .cpu import cpu
 from .ir import Aval
 
 if TYPE_CHECKING:
-    from .device import VulkanDevice
-    from .instance import Instance, Message
-    from .physical import PhysicalDevice
+    from .gpu.device import VulkanDevice
+    from .gpu.instance import Instance, Message
+    from .gpu.physical import PhysicalDevice
 
 log = logging.getLogger("grilly")
 BEST_FIRST = ("discrete", "integrated", "virtual", "other", "software")
@@ -190,7 +190,7 @@ def _absent() -> str | None:
 
 @functools.cache
 def _found() -> "list[PhysicalDevice]":
-    from .physical import PhysicalDevice
+    from .gpu.physical import PhysicalDevice
 
     instance = _instance()
     handles = enumerate(instance.physical_devices())
@@ -199,7 +199,7 @@ def _found() -> "list[PhysicalDevice]":
 
 @functools.cache
 def _instance() -> "Instance":
-    from .instance import Instance  # this is where a Vulkan loader is needed
+    from .gpu.instance import Instance  # this is where a Vulkan loader is needed
 
     instance = Instance(config.validation)
     atexit.register(instance.close)
@@ -208,7 +208,7 @@ def _instance() -> "Instance":
 
 @functools.cache
 def _opened(physical: "PhysicalDevice") -> "VulkanDevice":
-    from .device import VulkanDevice
+    from .gpu.device import VulkanDevice
 
     device = VulkanDevice(_instance(), physical)
     if sum(other.name == physical.name for other in _present()) > 1:

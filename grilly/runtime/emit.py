@@ -6,9 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ShaderError
-from .builder import BOOL, Builder, Index, Ref
 from .costs import predicted
-from .indexing import add, assume, less, mul, scalar_place, sub
 from .ir import Atom, Aval, Graph, Value
 from .kernels import map as maps
 from .kernels import matmul, reduction, scan, sort, tensor
@@ -17,7 +15,9 @@ from .kernels.task import WORKGROUP, Context, Task
 from .needed import asked
 from .partition import Kernel, reads
 from .plan import Binding, Cost, Dispatch, Shader, Slot, Work
-from .spirv import Op
+from .shader.builder import BOOL, Builder, Index, Ref
+from .shader.indexing import add, assume, less, mul, scalar_place, sub
+from .shader.spirv import Op
 from .target import Target
 
 KINDS = {"map": maps, "reduction": reduction, "scan": scan, "matmul": matmul, "tensor": tensor, "sort": sort}

@@ -13,8 +13,8 @@ from functools import cached_property
 import numpy as np
 
 from .ir import Atom, Aval, Equation, Graph, ScanParams, Value
+from .kernels.views import SAME_PLACE
 from .memory import padded
-from .partition import SAME_PLACE
 from .plan import Arena, Argument, Output, Plan, Slot, Work, moved, waiting
 
 Compile = Callable[[Graph], Plan]  # which has a place of its own for each output: see `separated`

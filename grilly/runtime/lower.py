@@ -9,19 +9,20 @@ import numpy as np
 from .emit import Emitted, emitted
 from .fit import fitted
 from .ir import Atom, Aval, Equation, Graph, Value
+from .kernels.kind import kind_of
 from .loops import Loop, behind_reshapes, loop, separated
 from .memory import Memory, barriers, planned, range_of
-from .multiply_add import multiply_adds
-from .narrow import narrowed
-from .partition import Kernel, Partition, kind_of, partition
+from .partition import Kernel, Partition, partition
+from .passes.multiply_add import multiply_adds
+from .passes.narrow import narrowed
+from .passes.pooled import pooled
+from .passes.prepare import prepared
+from .passes.products import products
+from .passes.recompute import recomputed
+from .passes.shallow import shallow
+from .passes.simplify import simplify
 from .plan import Output, Plan, Preparation
-from .pooled import pooled
-from .prepare import prepared
-from .products import products
-from .recompute import recomputed
 from .repeats import While, repeated
-from .shallow import shallow
-from .simplify import simplify
 from .target import Target
 from .trace import trace
 

@@ -8,8 +8,8 @@ from .fingerprint import fingerprint
 from .ir import Aval
 from .lower import lowered
 from .packing import packed, unpacked
+from .passes.simplify import simplify
 from .plan import Plan
-from .simplify import simplify
 from .target import Target
 from .trace import trace
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from .disassembly import disassembled
 from .lower import Lowered
 from .plan import Arena, Argument, Constant, Dispatch, Output, Slot
+from .shader.disassembly import disassembled
 
 LETTERS = {Argument: "a", Output: "o", Constant: "c"}
 

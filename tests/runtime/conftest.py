@@ -3,8 +3,8 @@
 import pytest
 
 from grilly.config import config
-from grilly.runtime.device import VulkanDevice
-from grilly.runtime.instance import Instance
+from grilly.runtime.gpu.device import VulkanDevice
+from grilly.runtime.gpu.instance import Instance
 
 
 @pytest.fixture

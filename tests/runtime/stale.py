@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from grilly.runtime.commands import Recording
-from grilly.runtime.device import VulkanDevice
-from grilly.runtime.heap import Buffer
-from grilly.runtime.vulkan import lib
+from grilly.runtime.gpu.commands import Recording
+from grilly.runtime.gpu.device import VulkanDevice
+from grilly.runtime.gpu.heap import Buffer
+from grilly.runtime.gpu.vulkan import lib
 
 ONES = 0xFFFFFFFF  # in every float format NaN, in every integer one that few programs compute
 

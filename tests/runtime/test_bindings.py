@@ -14,13 +14,13 @@ from test_programs import ALL, gives_jaxs_values, lowered, validate
 import grilly
 from grilly.config import config
 from grilly.errors import DeviceError, ShaderError
-from grilly.runtime.commands import Recording
-from grilly.runtime.device import VulkanDevice
-from grilly.runtime.executable import Executable
-from grilly.runtime.instance import Instance
+from grilly.runtime.gpu.commands import Recording
+from grilly.runtime.gpu.device import VulkanDevice
+from grilly.runtime.gpu.executable import Executable
+from grilly.runtime.gpu.instance import Instance
+from grilly.runtime.gpu.physical import PhysicalDevice
 from grilly.runtime.ir import Aval
 from grilly.runtime.lower import lower
-from grilly.runtime.physical import PhysicalDevice
 from grilly.runtime.plan import Binding, Shader
 from grilly.runtime.target import Target
 

@@ -11,13 +11,13 @@ from device_plans import FLOATS, SIMPLE
 
 from grilly.config import config
 from grilly.errors import DeviceError, DeviceMemoryError
-from grilly.runtime import device as device_module
-from grilly.runtime.commands import Recording
 from grilly.runtime.devices import _default, default_device, devices, find_device, validation_messages
-from grilly.runtime.executable import Executable
+from grilly.runtime.gpu import device as device_module
+from grilly.runtime.gpu.commands import Recording
+from grilly.runtime.gpu.executable import Executable
+from grilly.runtime.gpu.vulkan import lib
 from grilly.runtime.ir import Aval
 from grilly.runtime.profile import profile
-from grilly.runtime.vulkan import lib
 
 
 def roundtrip(device, array):

@@ -9,8 +9,8 @@ import pytest
 import grilly
 from grilly.config import Config
 from grilly.errors import DeviceError
-from grilly.runtime import device as device_module
 from grilly.runtime.devices import default_device, find_device
+from grilly.runtime.gpu import device as device_module
 
 devices = importlib.import_module("grilly.runtime.devices")  # `grilly.runtime.devices` is the function
 

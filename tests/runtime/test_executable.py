@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from device_plans import CHAIN, FLOATS, RAMP, SIMPLE, SIZE, SUM, UPDATE, plan
 
-from grilly.runtime.executable import Executable
+from grilly.runtime.gpu.executable import Executable
 from grilly.runtime.plan import Argument, Constant, Output
 
 A = np.arange(SIZE, dtype=np.float32)

@@ -11,15 +11,15 @@ from jax import numpy as jnp
 from targets import GPU, MATRIX_GPU
 
 import grilly
-from grilly.runtime import scales
-from grilly.runtime.disassembly import listing
-from grilly.runtime.executable import Executable
+from grilly.runtime.gpu.executable import Executable
 from grilly.runtime.ir import Aval, Equation, Graph, Value
 from grilly.runtime.kernels import spread
 from grilly.runtime.lower import lower, lowered
+from grilly.runtime.passes import scales
+from grilly.runtime.passes.zero_one import zero_one
 from grilly.runtime.rewrite import Editor
+from grilly.runtime.shader.disassembly import listing
 from grilly.runtime.target import Target
-from grilly.runtime.zero_one import zero_one
 
 F32 = np.dtype(np.float32)
 M, K, N = 136, 600, 160  # each is deep enough for cooperative matrices

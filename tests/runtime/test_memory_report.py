@@ -10,8 +10,8 @@ from jax import numpy as jnp
 import grilly
 from grilly import functional as F
 from grilly.errors import DeviceMemoryError
-from grilly.runtime.device import DEVICE_BLOCK, MIB
-from grilly.runtime.physical import Budget, PhysicalDevice
+from grilly.runtime.gpu.device import DEVICE_BLOCK, MIB
+from grilly.runtime.gpu.physical import Budget, PhysicalDevice
 
 X = np.ones((16, 1000), np.float32)
 

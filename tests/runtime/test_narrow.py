@@ -8,9 +8,9 @@ from jax import numpy as jnp
 from programs import lif
 
 import grilly
-from grilly.runtime import narrow
 from grilly.runtime.ir import Aval
 from grilly.runtime.lower import lower
+from grilly.runtime.passes import narrow
 from grilly.runtime.target import Target
 
 F32 = np.dtype(np.float32)

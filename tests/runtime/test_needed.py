@@ -6,7 +6,7 @@ import pytest
 from jax import numpy as jnp
 from targets import MATRIX_GPU
 
-from grilly.runtime.executable import Executable
+from grilly.runtime.gpu.executable import Executable
 from grilly.runtime.ir import Aval, Equation, Graph, Value
 from grilly.runtime.kernels import spread
 from grilly.runtime.lower import lower, lowered

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from device_plans import AFFINE
 
-from grilly.runtime import pipeline_cache as module
-from grilly.runtime.device import VulkanDevice
+from grilly.runtime.gpu import pipeline_cache as module
+from grilly.runtime.gpu.device import VulkanDevice
+from grilly.runtime.gpu.pipeline_cache import HEADER, pipeline_cache
 from grilly.runtime.ir import Aval
 from grilly.runtime.lower import lower
-from grilly.runtime.pipeline_cache import HEADER, pipeline_cache
 
 COMPILED = bytes(64)  # behind the header; lavapipe reads it as an empty list
 

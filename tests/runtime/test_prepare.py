@@ -11,13 +11,13 @@ from targets import MATRIX_GPU
 
 import grilly
 from grilly import nn
-from grilly.runtime import prepare
 from grilly.runtime.ir import Aval
 from grilly.runtime.kernels import spread
 from grilly.runtime.lower import lowered
 from grilly.runtime.packing import packed, unpacked
+from grilly.runtime.passes import prepare
+from grilly.runtime.passes.simplify import simplify
 from grilly.runtime.profile import Profile
-from grilly.runtime.simplify import simplify
 from grilly.runtime.trace import trace
 
 F32 = np.dtype(np.float32)

@@ -12,8 +12,8 @@ from programs_recompute import adaptive, by_everything, by_output, growing, refr
 from test_programs import gives_jaxs_values, instructions, lowered, validate
 
 import grilly
-from grilly.runtime import narrow, recompute
 from grilly.runtime.kernels import fed, scan
+from grilly.runtime.passes import narrow, recompute
 from grilly.runtime.target import Target
 
 FUNCTIONS = (by_output, by_everything, adaptive, refractory, growing, two_layers)

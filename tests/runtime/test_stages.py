@@ -10,9 +10,10 @@ from targets import MATRIX_GPU
 
 import grilly
 from grilly.config import Config
-from grilly.runtime import compile, disassembly
+from grilly.runtime import compile
 from grilly.runtime.ir import Aval
 from grilly.runtime.lower import lower
+from grilly.runtime.shader import disassembly
 
 W = np.arange(6, dtype=np.float32).reshape(2, 3)
 

@@ -8,7 +8,7 @@ import pytest
 from jax import lax
 
 import grilly
-from grilly.runtime.executable import Executable
+from grilly.runtime.gpu.executable import Executable
 
 HALF = np.eye(3, dtype=np.float32) / 2
 

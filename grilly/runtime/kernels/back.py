@@ -7,9 +7,9 @@ What later steps read is loaded meanwhile.
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from ..builder import Index, Ref
-from ..indexing import add, alone, assume, equal, least, mul, sub
 from ..ir import Chunks, Replay
+from ..shader.builder import Index, Ref
+from ..shader.indexing import add, alone, assume, equal, least, mul, sub
 from .forth import Loop, nothing
 from .steps import Steps, parts_of
 

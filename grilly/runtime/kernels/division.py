@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..builder import BOOL, F32, U32, Builder, Ref
 from ..ir import Atom, Literal
-from ..spirv import Ext, Op
+from ..shader.builder import BOOL, F32, U32, Builder, Ref
+from ..shader.spirv import Ext, Op
 
 TINY, HUGE, SCALE = -70, 100, 32  # below 2^TINY, and above 2^HUGE, a number is scaled by 2^SCALE
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .. import floats16
-from ..builder import BOOL, F32, U32, Builder, Ref
-from ..floats16 import SHORT, U16
 from ..ir import Atom, Equation, Literal
-from ..spirv import Ext, Op
+from ..shader import floats16
+from ..shader.builder import BOOL, F32, U32, Builder, Ref
+from ..shader.floats16 import SHORT, U16
+from ..shader.spirv import Ext, Op
 from . import integers
 from .division import divided, square_root
 from .remainder import float_remainder

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..builder import Index, Ref
-from ..indexing import add, least, less, mul, sub
 from ..ir import ScanParams
+from ..shader.builder import Index, Ref
+from ..shader.indexing import add, least, less, mul, sub
 from ..target import Target
 from .back import Twin
 from .forth import Loop

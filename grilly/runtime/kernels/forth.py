@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
-from ..builder import Index, Ref
-from ..indexing import Place, add, assume, div, equal, joined, least, mod, mul, sub
 from ..ir import Atom, Chunks, ScanParams, Value, Window
+from ..shader.builder import Index, Ref
+from ..shader.indexing import Place, add, assume, div, equal, joined, least, mod, mul, sub
 from .map import store_roots, store_row
 from .pull import Source
 from .reduction import COMBINE

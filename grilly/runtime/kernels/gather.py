@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from ..builder import Builder, Index, Ref
-from ..indexing import Place, add, assume, guarded, less, scalar_place, sub
 from ..ir import Atom, Equation
-from ..spirv import Op
+from ..shader.builder import Builder, Index, Ref
+from ..shader.indexing import Place, add, assume, guarded, less, scalar_place, sub
+from ..shader.spirv import Op
 from .elementwise import converted, kind_of, larger
 from .pull import Pull, view
 

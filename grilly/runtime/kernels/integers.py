@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..builder import BOOL, U32, Builder, Ref
-from ..spirv import Ext, Op
+from ..shader.builder import BOOL, U32, Builder, Ref
+from ..shader.spirv import Ext, Op
 
 
 def quotient(b: Builder, x: Ref, y: Ref) -> Ref:

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from ..builder import Builder, Index, Ref
-from ..indexing import Place, add, assume, div, less, mod, mul
 from ..ir import Atom, Value
+from ..shader.builder import Builder, Index, Ref
+from ..shader.indexing import Place, add, assume, div, less, mod, mul
 from .pull import Pull
 from .task import WORKGROUP, Context, Task, groups_for, lanes_of
 

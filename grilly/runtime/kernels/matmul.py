@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..builder import BOOL, F32, U32, Builder, Index, Ref
-from ..floats16 import SHORT
-from ..indexing import add, assume, div, following, less, mod, mul
 from ..ir import Equation
-from ..quads import Quads
-from ..spirv import Op
+from ..shader.builder import BOOL, F32, U32, Builder, Index, Ref
+from ..shader.floats16 import SHORT
+from ..shader.indexing import add, assume, div, following, less, mod, mul
+from ..shader.quads import Quads
+from ..shader.spirv import Op
 from .elementwise import converted, kind_of
 from .operand import Operand, product, tiled
 from .results import COLUMNS, store_neighbours

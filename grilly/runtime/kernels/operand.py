@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..builder import Index, Ref
-from ..indexing import Place, add, assume, less, safe
 from ..ir import Atom, Equation
+from ..shader.builder import Index, Ref
+from ..shader.indexing import Place, add, assume, less, safe
 from .elementwise import converted
 from .pull import Pull
 

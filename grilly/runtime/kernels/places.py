@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ..builder import U32, Builder, Index, Ref
-from ..indexing import Place
 from ..ir import Atom, Equation, Value
+from ..shader.builder import U32, Builder, Index, Ref
+from ..shader.indexing import Place
 from .pull import Pull
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ..builder import Builder, Ref
-from ..indexing import Place, add, scalar_place
 from ..ir import Atom, Equation, Literal, Value
+from ..shader.builder import Builder, Ref
+from ..shader.indexing import Place, add, scalar_place
 from ..trace import unsupported
 from . import elementwise
 

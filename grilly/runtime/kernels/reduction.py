@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..builder import Builder, Index, Ref, Shared
-from ..indexing import Place, add, assume, div, equal, less, mod, mul
 from ..ir import Equation, Value
-from ..spirv import Op
+from ..shader.builder import Builder, Index, Ref, Shared
+from ..shader.indexing import Place, add, assume, div, equal, less, mod, mul
+from ..shader.spirv import Op
 from .elementwise import kind_of, larger
 from .pull import Pull
 from .task import WORKGROUP, Context, Task

@@ -5,8 +5,8 @@ The instruction FRem goes by a rounded quotient, and is wrong as soon as that ne
 
 import numpy as np
 
-from ..builder import BOOL, F32, U32, Builder, Ref
-from ..spirv import Ext, Op
+from ..shader.builder import BOOL, F32, U32, Builder, Ref
+from ..shader.spirv import Ext, Op
 
 SIGN, SIZE, INFINITY, FRACTION, HIDDEN = 0x80000000, 0x7FFFFFFF, 0x7F800000, 0x7FFFFF, 0x800000
 BITS = 8  # a step: a remainder of 24 bits still fits into 32 when it is moved so far

@@ -6,10 +6,10 @@ that one will. Of a scan without a carry, each step is on its own: there is no l
 
 from collections.abc import Mapping
 
-from ..builder import Ref
-from ..indexing import Place
 from ..ir import Equation, ScanParams, Value, WhileParams
 from ..rewrite import live_while
+from ..shader.builder import Ref
+from ..shader.indexing import Place
 from .pull import JOINT, Pull, Source
 
 

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable, Sequence
 
-from ..builder import Builder, Index, Ref
-from ..indexing import Place, add, assume, less, mul, safe
 from ..ir import Equation
+from ..shader.builder import Builder, Index, Ref
+from ..shader.indexing import Place, add, assume, less, mul, safe
 from .map import store_values, values_of_roots
 from .operand import Product
 from .task import Context, Task

@@ -11,9 +11,9 @@ from typing import Protocol
 
 import numpy as np
 
-from ..builder import BOOL, Builder, Index, Ref
-from ..indexing import add, div, equal, least, mod, mul
-from ..spirv import Op
+from ..shader.builder import BOOL, Builder, Index, Ref
+from ..shader.indexing import add, div, equal, least, mod, mul
+from ..shader.spirv import Op
 from .steps import parts_of
 
 LANES = 64  # elements of a workgroup

@@ -7,9 +7,9 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 
-from ..builder import F32, Index, Ref
-from ..indexing import add, assume, div, joined, less, mod, mul, scalar_place
 from ..ir import Atom, Aval, Equation, Graph, ScanParams, Value, WhileParams
+from ..shader.builder import F32, Index, Ref
+from ..shader.indexing import add, assume, div, joined, less, mod, mul, scalar_place
 from ..target import Target
 from . import elementwise
 from .back import Twin

@@ -4,9 +4,9 @@ The view `ordered_fold` takes an operand, how many updates belong to lower place
 are places), the numbers of the updates by place, and the updates. See `composites.scatter`.
 """
 
-from ..builder import Ref
-from ..indexing import Place, add, assume
 from ..ir import Equation
+from ..shader.builder import Ref
+from ..shader.indexing import Place, add, assume
 from .gather import unsigned
 from .pull import Pull, view
 from .reduction import COMBINE

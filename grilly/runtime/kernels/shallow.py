@@ -1,14 +1,14 @@
 """Shallow products: each element is computed where it is read, as everything elementwise is. Never a kernel.
 
-`runtime.shallow` has chosen which products these are.
+`passes.shallow` has chosen which products these are.
 """
 
 import itertools
 
-from ..builder import Index, Ref
-from ..indexing import Place
 from ..ir import Atom, Equation
-from ..spirv import Ext, Op
+from ..shader.builder import Index, Ref
+from ..shader.indexing import Place
+from ..shader.spirv import Ext, Op
 from .operand import Axes, product
 from .pull import Pull, view
 

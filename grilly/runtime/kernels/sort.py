@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..builder import BOOL, U32, Builder, Index, Ref, Shared
-from ..indexing import Place, add, assume, div, guarded, less, mod, mul
 from ..ir import Equation
-from ..spirv import Op
+from ..shader.builder import BOOL, U32, Builder, Index, Ref, Shared
+from ..shader.indexing import Place, add, assume, div, guarded, less, mod, mul
+from ..shader.spirv import Op
 from .map import store_roots
 from .task import WORKGROUP, Context, Task
 

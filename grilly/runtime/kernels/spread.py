@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..builder import F32
-from ..cooperative import HALVES
 from ..ir import Equation
+from ..shader.builder import F32
+from ..shader.cooperative import HALVES
 from ..target import Target
 from .operand import Product, product, tiled
 

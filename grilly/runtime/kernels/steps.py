@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 
-from ..builder import Index, Ref
-from ..indexing import Place, joined
 from ..ir import Atom, Equation, Graph, ScanParams, Value
+from ..shader.builder import Index, Ref
+from ..shader.indexing import Place, joined
 from .pull import Pull, Source
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..builder import Builder
 from ..ir import Atom, Equation, Graph, Value
+from ..shader.builder import Builder
 from ..target import Target
 from .pull import Pull, buffer
 

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..builder import BOOL, F32, Builder, Index, Ref
-from ..cooperative import HALVES, A, B, Matrices
-from ..indexing import Place, add, assume, div, following, joined, less, mod, mul, safe, scalar_place
 from ..ir import Atom, Equation
-from ..spirv import Op
+from ..shader.builder import BOOL, F32, Builder, Index, Ref
+from ..shader.cooperative import HALVES, A, B, Matrices
+from ..shader.indexing import Place, add, assume, div, following, joined, less, mod, mul, safe, scalar_place
+from ..shader.spirv import Op
 from .division import inverse_of_power
 from .results import ROWS, At, side_of, store_neighbours
 from .spread import DEPTH, FLOAT32, SPIKES, SPLIT, Spread, Strides, View, layout

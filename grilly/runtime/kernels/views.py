@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from ..builder import Ref
-from ..indexing import Place, add, assume, div, equal, guarded, less, mod, mul, sub
 from ..ir import Equation
+from ..shader.builder import Ref
+from ..shader.indexing import Place, add, assume, div, equal, guarded, less, mod, mul, sub
 from .elementwise import as_signed
 from .pull import Pull, view
+
+SAME_PLACE = {"reshape", "squeeze", "expand_dims"}  # views that keep the linear index
 
 
 @view("broadcast_in_dim")

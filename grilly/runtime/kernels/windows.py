@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..builder import U32, Builder, Index, Ref
-from ..indexing import Place, add, div, equal, guarded, less, mod, mul, sub
 from ..ir import Atom, Equation
+from ..shader.builder import U32, Builder, Index, Ref
+from ..shader.indexing import Place, add, div, equal, guarded, less, mod, mul, sub
 from .elementwise import converted, ordered
 from .pull import Pull, view
 from .reduction import COMBINE, neutral

@@ -1,0 +1,13 @@
+"""The rules of a partition, one after another."""
+
+from ..ir import Graph
+from ..target import Target
+from .assignment import assigned
+from .kernel import Partition
+from .schedule import scheduled
+from .storage import stored_values
+
+
+def partition(graph: Graph, target: Target) -> Partition:
+    """The kernels of a graph."""
+    return scheduled(graph, assigned(graph, stored_values(graph)), target)
