@@ -220,8 +220,8 @@ class Jit:
 
     def stages(self, call: Call) -> Stages:
         """The stages of compiling a call; nothing runs."""
-        donated = self.donated_leaves(call.tree)
-        return _stages(_Flat(self._function, call), call.avals, self._device_of(call), donated, repr(self))
+        donated, steady = self.donated_leaves(call.tree), self.steady_leaves(call.tree)
+        return _stages(_Flat(self._function, call), call.avals, self._device_of(call), donated, steady, repr(self))
 
     def concrete(self, args: tuple, kwargs: dict[str, Any]) -> Call:
         """A call with these arguments.
@@ -364,15 +364,17 @@ def _executable(
     from .gpu.executable import Executable  # needs a Vulkan loader
 
     vulkan = cast("VulkanDevice", device)
-    if config.debug:
-        stages = _stages(flat, avals, device, donated, name)
+    if config.debug - {"time"}:
+        stages = _stages(flat, avals, device, donated, steady, name)
         debug.show(stages, config.debug)
         return Executable(vulkan, stages.lowered.plan, name)
     return Executable(vulkan, plan_of(flat, list(avals), donated, vulkan.target, steady), name)
 
 
-def _stages(flat: _Flat, avals: tuple[Aval, ...], device: Device, donated: frozenset[int], name: str) -> Stages:
-    return Stages(name, lower(flat, list(avals), donated, getattr(device, "target", Target())))
+def _stages(
+    flat: _Flat, avals: tuple[Aval, ...], device: Device, donated: frozenset[int], steady: frozenset[int], name: str
+) -> Stages:
+    return Stages(name, lower(flat, list(avals), donated, getattr(device, "target", Target()), steady))
 
 
 def _as_returned(aval: Aval, is_complex: bool) -> Aval:

@@ -41,6 +41,7 @@ def lower(
     avals: Sequence[Aval],
     donated: frozenset[int] = frozenset(),
     target: Target = Target(),
+    steady: frozenset[int] = frozenset(),
 ) -> Lowered:
     """Compiles a function of flat arrays.
 
@@ -49,22 +50,25 @@ def lower(
         avals: The shape and dtype of each argument.
         donated: Positions of arguments whose memory the results may take over.
         target: What to generate code for.
+        steady: Positions of arguments that seldom change: what depends on them alone may be computed once.
 
     Raises:
         UnsupportedPrimitiveError: Where something cannot be compiled, with the user's line.
     """
-    return lowered(simplify(trace(function, avals)), donated, target)
+    return lower_graph(simplify(trace(function, avals)), donated, target, steady)
 
 
-def lowered(simple: Graph, donated: frozenset[int], target: Target, steady: frozenset[int] = frozenset()) -> Lowered:
-    """Compiles a graph; what depends on `steady` arguments alone may be computed once."""
+def lower_graph(
+    simple: Graph, donated: frozenset[int], target: Target, steady: frozenset[int] = frozenset()
+) -> Lowered:
+    """Compiles a simplified graph."""
     suited = _suited(simple, target)
     parts = prepared(suited, steady - donated)
     if parts is None:
-        return _lowered(suited, donated, target)
+        return _lower_suited(suited, donated, target)
     first, arguments, rest = parts
-    found = _lowered(rest, donated, target)
-    preparation = Preparation(_lowered(first, frozenset(), target).plan, arguments)
+    found = _lower_suited(rest, donated, target)
+    preparation = Preparation(_lower_suited(first, frozenset(), target).plan, arguments)
     return replace(found, plan=replace(found.plan, preparation=preparation))
 
 
@@ -73,7 +77,7 @@ def _suited(simple: Graph, target: Target) -> Graph:
     return narrowed(pooled(shallow(recomputed(multiply_adds(products(simple, target), target), target))))
 
 
-def _lowered(suited: Graph, donated: frozenset[int], target: Target) -> Lowered:
+def _lower_suited(suited: Graph, donated: frozenset[int], target: Target) -> Lowered:
     graph = with_buffers(suited)
     parts = fitted(graph, partition(graph, target), target)
     works = [_work(graph, parts, kernel, target) for kernel in parts.kernels]
@@ -93,7 +97,7 @@ def _work(graph: Graph, parts: Partition, kernel: Kernel, target: Target) -> Emi
 
 def _step(body: Graph, target: Target) -> Plan:
     """The body of a loop, compiled by itself, like any other graph; but each of its results has a place of its own."""
-    plan = _lowered(separated(_suited(body, target)), frozenset(), target).plan
+    plan = _lower_suited(separated(_suited(body, target)), frozenset(), target).plan
     assert plan.outputs == tuple(map(Output, range(len(plan.outputs))))
     return plan
 

@@ -6,7 +6,7 @@ from typing import Any
 from .cache import cache
 from .fingerprint import fingerprint
 from .ir import Aval
-from .lower import lowered
+from .lower import lower_graph
 from .packing import packed, unpacked
 from .passes.simplify import simplify
 from .plan import Plan
@@ -31,7 +31,7 @@ def plan_of(
     kept = cache.get(name) if name else None
     plan = unpacked(kept) if kept else None
     if plan is None:
-        plan = lowered(simplify(graph), donated, target, steady).plan
+        plan = lower_graph(simplify(graph), donated, target, steady).plan
         if name:
             cache.put(name, packed(plan))
     return plan

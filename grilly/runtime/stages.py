@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from .lower import Lowered
-from .plan import Arena, Argument, Constant, Dispatch, Output, Slot
+from .plan import Arena, Argument, Constant, Dispatch, Output, Plan, Slot
 from .shader.disassembly import disassembled
 
 LETTERS = {Argument: "a", Output: "o", Constant: "c"}
@@ -37,31 +37,37 @@ class Stages:
     @cached_property
     def kernels(self) -> str:
         """One line a dispatch: its kernels, what it moves and computes, its layer and the user's line."""
-        return "\n".join(map(_kernel, self.lowered.plan.dispatches))
+        return "\n".join(_kernel(dispatch) for plan in self._plans for dispatch in plan.dispatches)
 
     @cached_property
     def spirv(self) -> str:
         """Each shader once, disassembled."""
-        shaders = {dispatch.shader.spirv: dispatch.shader for dispatch in self.lowered.plan.dispatches}
+        shaders = {dispatch.shader.spirv: dispatch.shader for plan in self._plans for dispatch in plan.dispatches}
         return "\n".join(f"; {s.name}, {len(s.spirv)} bytes\n{disassembled(s.spirv)}" for s in shaders.values())
 
     @cached_property
     def plan(self) -> str:
         """One line a dispatch: barrier, workgroups, label, buffers (argument, output, constant, +arena)."""
-        return "\n".join(self._planned())
+        return "\n".join(line for plan in self._plans for line in _planned(plan))
 
     def __str__(self) -> str:
         return "\n".join(f"{self.name}: {stage}\n{getattr(self, stage)}" for stage in ("jaxpr", "kernels", "plan"))
 
-    def _planned(self) -> Iterator[str]:
+    @property
+    def _plans(self) -> list[Plan]:
+        """The plan, behind that of what is computed of steady arguments alone, if anything is."""
         plan = self.lowered.plan
-        constants = sum(array.nbytes for array in plan.constants)
-        yield f"arena {plan.arena_bytes} bytes, constants {constants} bytes, donated {sorted(plan.donated)}"
-        for dispatch in plan.dispatches:
-            groups = "x".join(map(str, dispatch.groups))
-            slots = " ".join(map(_named, dispatch.slots))
-            yield f"{'barrier' if dispatch.barrier else '       '}  {groups:>12}  {dispatch.label}  {slots}"
-        yield f"results {' '.join(map(_named, plan.outputs))}"
+        return [plan.preparation.plan, plan] if plan.preparation else [plan]
+
+
+def _planned(plan: Plan) -> Iterator[str]:
+    constants = sum(array.nbytes for array in plan.constants)
+    yield f"arena {plan.arena_bytes} bytes, constants {constants} bytes, donated {sorted(plan.donated)}"
+    for dispatch in plan.dispatches:
+        groups = "x".join(map(str, dispatch.groups))
+        slots = " ".join(map(_named, dispatch.slots))
+        yield f"{'barrier' if dispatch.barrier else '       '}  {groups:>12}  {dispatch.label}  {slots}"
+    yield f"results {' '.join(map(_named, plan.outputs))}"
 
 
 def _kernel(dispatch: Dispatch) -> str:

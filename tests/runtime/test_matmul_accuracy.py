@@ -14,7 +14,7 @@ import grilly
 from grilly.runtime.gpu.executable import Executable
 from grilly.runtime.ir import Aval, Equation, Graph, Value
 from grilly.runtime.kernels import spread
-from grilly.runtime.lower import lower, lowered
+from grilly.runtime.lower import lower, lower_graph
 from grilly.runtime.passes import scales
 from grilly.runtime.passes.zero_one import zero_one
 from grilly.runtime.rewrite import Editor
@@ -368,7 +368,7 @@ def test_how_far_numbers_lie_below_the_largest(values, device):
     axes = ((), (0,), (1,))
     found = scales.span(editor, eqn, value, axes, scales.scale_of_rows(editor, eqn, value, axes))
     graph = Graph(graph.inputs, tuple(editor.equations), (found,), {})
-    plan = lowered(graph, frozenset(), device.target).plan
+    plan = lower_graph(graph, frozenset(), device.target).plan
     (buffer,) = Executable(device, plan)([x])
     exponents = np.frexp(np.abs(x[0][x[0] != 0]).astype(np.float64))[1]
     below = exponents.max() - exponents.mean() if exponents.size else 0

@@ -48,6 +48,7 @@ def test_it_reads_as_a_table():
         "  arguments     8388608  8.0 MiB, in place: argument 0",
         "  outputs             0",
         "  constants           0",
+        "  prepared            0",
         "  arena               0",
         "  peak          8388608  8.0 MiB",
     ]

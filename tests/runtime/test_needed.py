@@ -9,7 +9,7 @@ from targets import MATRIX_GPU
 from grilly.runtime.gpu.executable import Executable
 from grilly.runtime.ir import Aval, Equation, Graph, Value
 from grilly.runtime.kernels import spread
-from grilly.runtime.lower import lower, lowered
+from grilly.runtime.lower import lower, lower_graph
 from grilly.runtime.needed import asked
 
 F32, BOOL = np.dtype(np.float32), np.dtype(np.bool_)
@@ -26,14 +26,14 @@ def result_over(primitive, shape, result, **params):
 @pytest.mark.parametrize("needed", [True, False])
 def test_a_kernel_runs_only_if_its_value_is_needed(needed, device):
     x = np.random.default_rng(0).standard_normal((50, 70)).astype(F32)
-    plan = lowered(result_over("neg", x.shape, x.shape), frozenset({0}), device.target).plan
+    plan = lower_graph(result_over("neg", x.shape, x.shape), frozenset({0}), device.target).plan
     (buffer,) = Executable(device, plan)([x, np.bool_(needed)])
     np.testing.assert_array_equal(device.get(buffer, plan.results[0]), -x if needed else x)
 
 
 def test_a_reduction_that_is_needed(device):
     x = np.random.default_rng(0).standard_normal((50, 70)).astype(F32)
-    plan = lowered(result_over("reduce_max", x.shape, (50,), axes=(1,)), frozenset(), device.target).plan
+    plan = lower_graph(result_over("reduce_max", x.shape, (50,), axes=(1,)), frozenset(), device.target).plan
     (buffer,) = Executable(device, plan)([x, np.bool_(True)])
     np.testing.assert_array_equal(device.get(buffer, plan.results[0]), x.max(1))
 

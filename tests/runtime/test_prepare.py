@@ -11,9 +11,11 @@ from targets import MATRIX_GPU
 
 import grilly
 from grilly import nn
+from grilly.config import Config
+from grilly.runtime import compile
 from grilly.runtime.ir import Aval
 from grilly.runtime.kernels import spread
-from grilly.runtime.lower import lowered
+from grilly.runtime.lower import lower_graph
 from grilly.runtime.packing import packed, unpacked
 from grilly.runtime.passes import prepare
 from grilly.runtime.passes.simplify import simplify
@@ -90,6 +92,24 @@ def test_donated_arguments_are_not_steady(device, any_product):
     assert runs(lambda: gives_jaxs_values(program, *arrays())) == 1
 
 
+def test_debugging_shows_and_runs_the_same(device, any_product, monkeypatch, capsys):
+    monkeypatch.setattr(compile, "config", Config(debug=frozenset({"kernels"})))
+    program = grilly.jit(function, device=device, steady_argnums=0)
+    w, x = arrays()
+    w = grilly.put(w, device)
+    assert runs(lambda: gives_jaxs_values(program, w, x)) == 2
+    assert runs(lambda: gives_jaxs_values(program, w, x + 1)) == 1
+    printed = capsys.readouterr().err.splitlines()
+    assert [line.split("[")[0].strip() for line in printed[1:]] == ["map", "matmul", "map"]
+
+
+def test_the_memory_of_what_is_kept_is_told(device, any_product):
+    w, x = arrays()
+    found = grilly.jit(function, device=device, steady_argnums=0).memory(w, x)
+    assert (found.arguments, found.prepared) == (w.nbytes + x.nbytes, w.nbytes)
+    assert grilly.jit(function, device=device).memory(w, x).prepared == 0
+
+
 def test_the_cpu_prepares_nothing():
     gives_jaxs_values(grilly.jit(function, device="cpu", steady_argnums=0), *arrays())
 
@@ -100,7 +120,7 @@ def convolution(w, x):
 
 def plan(steady):
     avals = [Aval((64, 64, 3, 3), F32), Aval((256, 64, 16, 16), F32)]
-    return lowered(simplify(trace(lambda *args: [convolution(*args)], avals)), frozenset(), MATRIX_GPU, steady).plan
+    return lower_graph(simplify(trace(lambda *args: [convolution(*args)], avals)), frozenset(), MATRIX_GPU, steady).plan
 
 
 def test_weights_are_split_by_the_preparation():
