@@ -8,6 +8,7 @@ from .errors import DataError as DataError
 from .errors import DeviceError as DeviceError
 from .errors import DeviceMemoryError as DeviceMemoryError
 from .errors import GrillyError as GrillyError
+from .errors import GrillyWarning as GrillyWarning
 from .errors import ParameterError as ParameterError
 from .errors import PlanError as PlanError
 from .errors import ShaderError as ShaderError
@@ -29,6 +30,7 @@ __all__ = [
     "DeviceError",
     "DeviceMemoryError",
     "GrillyError",
+    "GrillyWarning",
     "ParameterError",
     "PlanError",
     "ShaderError",

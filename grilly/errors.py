@@ -1,4 +1,4 @@
-"""Every error that grilly raises on purpose. Each says what happened, what was expected, and how to fix it."""
+"""What grilly raises on purpose, and warns of. Each says what happened, what was expected, and how to fix it."""
 
 
 class GrillyError(Exception):
@@ -39,3 +39,7 @@ class DeviceError(GrillyError, RuntimeError):
 
 class DeviceMemoryError(GrillyError, MemoryError):
     """The device has no memory left."""
+
+
+class GrillyWarning(UserWarning):
+    """What is probably a mistake, though it is no error."""

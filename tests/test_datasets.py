@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import pooch
 import pytest
 
 from grilly import datasets
@@ -182,7 +181,7 @@ def server(directory, tmp_path_factory, monkeypatch):
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         cache = tmp_path_factory.mktemp("cache")
-        monkeypatch.setattr(pooch, "os_cache", lambda name: cache / name)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
         sha256 = {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in FILES}
         url = f"http://127.0.0.1:{server.server_port}/"
         source = replace(mnist.SOURCES["mnist"], url=url, sha256=sha256)
@@ -210,7 +209,7 @@ def test_a_download_with_another_checksum_is_refused(server, directory):
 
 
 def test_no_network(monkeypatch, tmp_path):
-    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     source = replace(mnist.SOURCES["mnist"], url="http://127.0.0.1:9/")  # the discard port: nobody listens
     monkeypatch.setitem(mnist.SOURCES, "mnist", source)
     with pytest.raises(DataError, match=re.escape(f"cannot download http://127.0.0.1:9/{FILES[0]} to {tmp_path}")):

@@ -79,7 +79,7 @@ def test_a_silent_layer_is_named_at_the_line_of_the_step(net):
         for _ in range(60):
             step(spikes(T, N, D), LABELS)
     (warning,) = caught
-    assert warning.category is nn.GrillyWarning
+    assert warning.category is grilly.GrillyWarning
     assert warning.filename == __file__
     assert str(warning.message) == (
         'layer "3" has not fired in the last 240 time steps of training: nothing after it can learn. Give the weights '

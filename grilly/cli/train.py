@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="directory of MNIST's four IDX files (found, or downloaded)"
     )
-    parser.add_argument("--model", choices=CHOICES["model"], help="784-256-10, or two convolutions and a layer (mlp)")
+    parser.add_argument("--model", choices=CHOICES["model"], help="a hidden layer, or two convolutions and one (mlp)")
     parser.add_argument("--neuron", choices=CHOICES["neuron"], help="the neuron (lif)")
     parser.add_argument("--T", type=int, help="time steps an image is shown (16; conv 4)")
     parser.add_argument("--epochs", type=int, help="passes over the training images (digits 30, others 10)")

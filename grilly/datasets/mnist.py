@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pooch
 import requests
 
@@ -78,7 +79,7 @@ def _directory(name: str, data: str | os.PathLike[str] | None) -> Path:
 
 def _downloaded(name: str, source: Source) -> Path:
     """The cache's directory, with every file there and checked."""
-    cache = Path(pooch.os_cache("grilly")) / name
+    cache = platformdirs.user_cache_path("grilly") / name
     for file, sha256 in source.sha256.items():
         try:
             pooch.retrieve(source.url + file, f"sha256:{sha256}", file, cache, progressbar=True)

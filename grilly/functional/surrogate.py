@@ -78,7 +78,8 @@ class Sigmoid:
         1.0
 
     References:
-        F. Zenke and S. Ganguli, "SuperSpike", Neural Computation 2018. The Sigmoid of SpikingJelly.
+        Y. Wu et al., "Spatio-Temporal Backpropagation for Training High-Performance Spiking Neural Networks",
+        Frontiers in Neuroscience 2018: its third curve. The Sigmoid of SpikingJelly.
     """
 
     alpha: ArrayLike = 4.0

@@ -29,7 +29,6 @@ from .parameter import Parameter as Parameter
 from .random import random_key as random_key
 from .random import seed as seed
 from .scaler import VoltageScaler as VoltageScaler
-from .silence import GrillyWarning as GrillyWarning
 from .stateful import StatefulModule as StatefulModule
 
 __all__ = [
@@ -44,7 +43,6 @@ __all__ = [
     "Dropout",
     "FastSigmoid",
     "Flatten",
-    "GrillyWarning",
     "IFNode",
     "LIFNode",
     "Linear",

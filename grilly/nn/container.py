@@ -177,7 +177,7 @@ class MultiStepContainer(_OverTime):
         key = jax.random.key_data(random_key()) if inside.draws else None
 
         def one(x: Any, t: Any, states: Any, buffers: Any) -> Ran:
-            data = None if key is None else jax.random.key_data(jax.random.fold_in(_key(key), t))
+            data = None if key is None else jax.random.key_data(jax.random.fold_in(jax.random.wrap_key_data(key), t))
             return inside.run(found._replace(states=states, buffers=buffers), (x,), data, self._run)
 
         def step(x: Any, carried: Any, _: Any) -> Any:
@@ -196,7 +196,3 @@ class MultiStepContainer(_OverTime):
         if outer is not None:
             outer.fired |= {id(inside.nodes[name]): (jnp.sum(spikes), T) for name, spikes in fired.items()}
         return out_seq
-
-
-def _key(data: Any) -> jax.Array:
-    return jax.random.wrap_key_data(data)

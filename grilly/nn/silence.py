@@ -6,15 +6,12 @@ from typing import Any
 import jax
 from jax import numpy as jnp
 
+from ..errors import GrillyWarning
 from ..runtime import put
 from .layout import Layout
 
 STEPS = 160  # a layer that fires in none of so many time steps of training is called silent
 LOOKS, EVERY = (20, 60), 200  # a look waits for the device: after so many calls, and then every so many
-
-
-class GrillyWarning(UserWarning):
-    """What is probably a mistake, though it is no error."""
 
 
 class Silence:

@@ -7,7 +7,7 @@ from .ir import Equation, Graph, Value
 from .kernels.pull import RULES
 from .partition import Kernel
 from .plan import Cost
-from .trace import layer_of, line_of
+from .source import layer_of, line_of
 
 
 def predicted(graph: Graph, kernel: Kernel, stored: Sequence[Value], values: Sequence[Value]) -> Cost:

@@ -95,7 +95,7 @@ def _shader(
     for k in sorted(range(len(counts)), key=counts.__getitem__):  # where they are few, each has more to do
         section, count, flag = kernel.sections[k], counts[k], flags[k]
         here = sub(b, group, start) if len(counts) > 1 else group
-        with b.when(_within(b, here, count, len(counts) > 1 or grid[1] > 1)):
+        with b.when(less(b, here, count) if len(counts) > 1 or grid[1] > 1 else True):
             _section(ctx, section, assume(here, count), flag)
         start += count
     name = "+".join(task.label for task in kernel.tasks)
@@ -199,7 +199,3 @@ def _group(b: Builder, grid: tuple[int, int, int], count: int) -> Index:
     if grid[1] == 1:
         return across
     return add(b, mul(b, assume(b.group(1), grid[1]), grid[0]), across)
-
-
-def _within(b: Builder, group: Index, count: int, shared: bool):
-    return less(b, group, count) if shared else True

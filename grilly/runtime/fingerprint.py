@@ -15,8 +15,8 @@ import jax
 import numpy as np
 
 from .ir import Atom, Equation, Graph, Literal, Value
+from .source import locate
 from .target import Target
-from .trace import locate
 
 
 class _Unknown(Exception):  # noqa: N818  # never leaves this file

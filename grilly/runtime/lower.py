@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from .emit import Emitted, emitted
-from .fit import fitted
 from .ir import Atom, Aval, Equation, Graph, Value
 from .kernels.kind import kind_of
 from .loops import Loop, behind_reshapes, loop, separated
@@ -79,7 +78,7 @@ def _suited(simple: Graph, target: Target) -> Graph:
 
 def _lower_suited(suited: Graph, donated: frozenset[int], target: Target) -> Lowered:
     graph = with_buffers(suited)
-    parts = fitted(graph, partition(graph, target), target)
+    parts = partition(graph, target)
     works = [_work(graph, parts, kernel, target) for kernel in parts.kernels]
     scratch = {work.scratch: k for k, work in enumerate(works) if work.scratch}
     memory = planned(graph, parts.kernels, parts.stored, donated, scratch)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from .lower import Lowered
 from .partition import reads
 from .plan import Argument, Output, Plan
-from .space import sized
+from .sizes import sized
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,11 @@ class Target:
 
     name: str = "null"
     subgroup_size: int = 8
-    max_workgroup_size: int = 1024  # invocations in one workgroup
     max_groups_x: int = 65535  # larger grids are folded into two dimensions
     shared_bytes: int = 32768
     push_constant_bytes: int = 128
     bindings: int = 0  # storage buffers that a kernel may bind; 0 where kernels take their buffers' addresses
-    int64: bool = True
-    float64: bool = False
     float16: bool = False  # denormal numbers of float16 are kept
-    bits8: bool = True  # 8-bit integers in storage and arithmetic
     strict_floats: bool = True  # NaN, infinities and the signs of zeros can be asked for
     forgets_zeros: bool = True  # lavapipe: where it sees a constant 0, it loses NaN and the signs of zeros
     exact_division: bool = True  # OpFDiv and Sqrt are correctly rounded, as IEEE asks

@@ -4,25 +4,21 @@ Calls are inlined, scalars known at trace time are folded by JAX itself, typed r
 complex numbers pairs of floats, and primitives that have a composite (`composites`) become the equations it is made of.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from jax import numpy as jnp
 from jax.extend import core as jex
-from jax.extend import source_info_util
 
 from ..errors import UnsupportedPrimitiveError
 from .border import COMPLEX, KNOWN
 from .composites import KEY_KINDS, composites
-from .ir import INNER, Atom, Aval, Equation, Graph, Literal, ScanParams, Value, WhileParams
+from .ir import Atom, Aval, Equation, Graph, Literal, ScanParams, Value, WhileParams
 from .scalars import computed
-
-source_info_util.register_exclusion(str(Path(__file__).parents[1]))  # a user's line is none of grilly's
+from .source import unsupported
+from .words import MOVED, is_key_type, words_of
 
 # Calls, and the parameter that holds what they call.
 CALLS = {
@@ -51,9 +47,6 @@ IGNORED = {
 }
 
 
-_TRANSFORMATION = re.compile(r"\w+\(|\)")  # in a name stack, as transpose(jvp(readout))
-
-
 def trace(function: Callable[..., Sequence[Any]], avals: Sequence[Aval]) -> Graph:
     """The program of `function`, which takes flat arrays of these avals and returns a flat list of arrays."""
     structs = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals]
@@ -66,42 +59,6 @@ _UNTRACED = jex.get_opaque_trace_state()
 def is_tracing() -> bool:
     """Whether JAX is tracing a function now: what it computes from known values may be a tracer, too."""
     return jex.get_opaque_trace_state() != _UNTRACED
-
-
-def line_of(source: Sequence[Any]) -> str:
-    """The user's line that an equation comes from: `model.py:41 (forward)`; empty where it is none of theirs.
-
-    Args:
-        source: What JAX knows of the calls that it is in, the outermost first, and of the equation itself.
-    """
-    lines = [line for info in source if (line := source_info_util.summarize(info))]
-    return lines[-1] if lines else ""
-
-
-def layer_of(source: Sequence[Any]) -> str:
-    """The layer that an equation belongs to, by `jax.named_scope`: `readout`, or `0.1` for one inside another."""
-    scopes = [scope for info in source if (scope := str(info.name_stack))]
-    return _TRANSFORMATION.sub("", "/".join(scopes)).replace("/", ".")
-
-
-def locate(source: Sequence[Any]) -> str:
-    """Where the user wrote an equation: `model.py:41 (forward), layer "readout"`."""
-    layer = layer_of(source)
-    return (line_of(source) or "inside grilly") + (f', layer "{layer}"' if layer else "")
-
-
-def unsupported(eqn: Equation, why: str = "") -> UnsupportedPrimitiveError:
-    """The error for an equation that no kernel can compute."""
-    shown = " ".join(f"{k}={v}" for k, v in eqn.params.items() if not isinstance(v, INNER))
-    operands = " ".join(str(atom.aval) for atom in eqn.inputs)
-    results = " ".join(str(value.aval) for value in eqn.outputs)
-    return UnsupportedPrimitiveError(
-        f"grilly cannot compile `{eqn.primitive}`{f' {why}' if why else ''}.\n"
-        f"  at   {locate(eqn.source)}\n"
-        f"  in   {results} = {eqn.primitive}[{shown}] {operands}\n"
-        "  fix  compute it outside grilly.jit, on device='cpu', or add a rule to grilly/runtime "
-        "(docs/primitives.md lists those there are)."
-    )
 
 
 class _Translator:
@@ -135,7 +92,7 @@ class _Translator:
         return [read(atom) for atom in jaxpr.outvars]
 
     def constant(self, array: Any) -> Atom:
-        array = np.asarray(jax.random.key_data(array) if _is_key(array.dtype) else array)
+        array = np.asarray(jax.random.key_data(array) if is_key_type(array.dtype) else array)
         if array.dtype == COMPLEX:
             array = np.stack([array.real, array.imag], -1)
         if array.ndim == 0:
@@ -165,7 +122,11 @@ class _Translator:
         if inputs and all(isinstance(i, Literal) for i in inputs) and all(map(_is_number, eqn.outvars)):
             return _folded(eqn, inputs)
         if name == "while":
-            return self.repeated(eqn, inputs, source)
+            return self.while_(eqn, inputs, source)
+        return self.plain(name, eqn, inputs, source)
+
+    def plain(self, name: str, eqn: Any, inputs: list[Atom], source: tuple[Any, ...]) -> list[Atom]:
+        """An equation that a kernel computes, or those that its composite is made of."""
         if name == "bitcast_convert_type" and len(eqn.invars[0].aval.shape) != len(eqn.outvars[0].aval.shape):
             name = "resized_bits"
         params = _params(name, eqn)
@@ -226,7 +187,7 @@ class _Translator:
         self.equations.append(Equation("scan", tuple(inputs), outputs, {"scan": scan}, source))
         return list(outputs)
 
-    def repeated(self, eqn: Any, inputs: list[Atom], source: tuple[Any, ...]) -> list[Atom]:
+    def while_(self, eqn: Any, inputs: list[Atom], source: tuple[Any, ...]) -> list[Atom]:
         """A while's condition and body become one graph, of one list of consts."""
         params, inner = eqn.params, _Translator()
         first, second = params["cond_nconsts"], params["body_nconsts"]
@@ -238,8 +199,8 @@ class _Translator:
         body = Graph((*consts, *captured, *carry), tuple(inner.equations), (*after, going))
         inputs = [*inputs[: len(consts)], *captured.values(), *inputs[len(consts) :]]
         outputs = tuple(Value(_aval(var.aval)) for var in eqn.outvars)
-        repeated = WhileParams(body, len(consts) + len(captured))
-        self.equations.append(Equation("while", tuple(inputs), outputs, {"while": repeated}, source))
+        params = {"while": WhileParams(body, len(consts) + len(captured))}
+        self.equations.append(Equation("while", tuple(inputs), outputs, params, source))
         return list(outputs)
 
 
@@ -264,17 +225,13 @@ def _opened(closed: Any) -> tuple[Any, Sequence[Any]]:
     return getattr(closed, "jaxpr", closed), getattr(closed, "consts", ())
 
 
-def _is_key(dtype: Any) -> bool:
-    return jnp.issubdtype(dtype, jax.dtypes.prng_key)
-
-
 def _is_number(var: Any) -> bool:
-    return var.aval.shape == () and not _words(var.aval.dtype)
+    return var.aval.shape == () and not words_of(var.aval.dtype)
 
 
 def _aval(aval: Any) -> Aval:
-    if words := _words(aval.dtype):
-        return Aval((*aval.shape, words), np.dtype(np.uint32 if _is_key(aval.dtype) else np.float32))
+    if words := words_of(aval.dtype):
+        return Aval((*aval.shape, words), np.dtype(np.uint32 if is_key_type(aval.dtype) else np.float32))
     return Aval(tuple(aval.shape), np.dtype(aval.dtype))
 
 
@@ -308,7 +265,7 @@ def _check_dtypes(name: str, eqn: Any, params: dict[str, Any], source: tuple[Any
     """No kernel computes integers and floats of strange widths, or keys of a user's own kind; few complex numbers."""
     dtypes = [var.aval.dtype for var in (*eqn.invars, *eqn.outvars)]
     written = name in MOVED or name in composites
-    strange = [dtype for dtype in dtypes if dtype not in KNOWN and not (_words(dtype) and written)]
+    strange = [dtype for dtype in dtypes if dtype not in KNOWN and not (words_of(dtype) and written)]
     if params.get("kind", "key<fry>") not in KEY_KINDS:
         strange.append(params["kind"])
     if strange:
@@ -328,66 +285,12 @@ def _params(name: str, eqn: Any) -> dict[str, Any]:
     params = {k: v for k, v in eqn.params.items() if k not in IGNORED and v is not None}
     params.update((k, v.name) for k, v in params.items() if isinstance(v, jex.Primitive))
     moved = [v.aval for v in (*eqn.invars, *eqn.outvars)]
-    kind = next((aval.dtype for aval in moved if _words(aval.dtype)), None)
+    kind = next((aval.dtype for aval in moved if words_of(aval.dtype)), None)
     if kind is not None and name in MOVED:
-        MOVED[name](params, eqn.invars[0].aval.ndim, eqn.outvars[0].aval.ndim, _words(kind))
+        MOVED[name](params, eqn.invars[0].aval.ndim, eqn.outvars[0].aval.ndim, words_of(kind))
     elif kind is not None and name.startswith("random_"):
         params["kind"] = kind.name
     return params
-
-
-@lru_cache
-def _words(dtype: Any) -> int:
-    """How many words of data a random key has, or a complex number; of numbers that are their own word, 0."""
-    if _is_key(dtype):
-        return jax.eval_shape(jax.random.key_data, jax.ShapeDtypeStruct((), dtype)).shape[0]
-    return 2 if dtype == COMPLEX else 0
-
-
-def _slice_key(params: dict[str, Any], rank: int, _: int, words: int) -> None:
-    params["start_indices"] = (*params["start_indices"], 0)
-    params["limit_indices"] = (*params["limit_indices"], words)
-    if params.get("strides"):
-        params["strides"] = (*params["strides"], 1)
-
-
-def _broadcast_key(params: dict[str, Any], _: int, out_rank: int, words: int) -> None:
-    params["shape"] = (*params["shape"], words)
-    params["broadcast_dimensions"] = (*params["broadcast_dimensions"], out_rank)
-
-
-def _reshape_key(params: dict[str, Any], _: int, __: int, words: int) -> None:
-    params["new_sizes"] = (*params["new_sizes"], words)
-
-
-def _gather_key(params: dict[str, Any], _: int, out_rank: int, words: int) -> None:
-    numbers = params["dimension_numbers"]
-    params["dimension_numbers"] = numbers._replace(offset_dims=(*numbers.offset_dims, out_rank))
-    params["slice_sizes"] = (*params["slice_sizes"], words)
-
-
-def _dynamic_slice_key(params: dict[str, Any], _: int, __: int, words: int) -> None:
-    params["slice_sizes"] = (*params["slice_sizes"], words)
-
-
-def _transpose_key(params: dict[str, Any], rank: int, _: int, __: int) -> None:
-    params["permutation"] = (*params["permutation"], rank)
-
-
-def _unchanged(_: dict[str, Any], __: int, ___: int, ____: int) -> None:
-    """Squeezing and joining name axes that the key's own axis does not move."""
-
-
-MOVED = {
-    "slice": _slice_key,
-    "broadcast_in_dim": _broadcast_key,
-    "reshape": _reshape_key,
-    "transpose": _transpose_key,
-    "gather": _gather_key,
-    "dynamic_slice": _dynamic_slice_key,
-    "squeeze": _unchanged,
-    "concatenate": _unchanged,
-}
 
 
 def _key_of(thing: Mapping[str, Any] | Sequence[Atom]) -> tuple[Any, ...]:

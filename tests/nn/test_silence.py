@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
+import grilly
 from grilly import functional as F
 from grilly import nn
 
@@ -26,7 +27,7 @@ def warned(net, calls, steps=T):
         for _ in range(calls):
             F.reset_net(net)
             net(np.ones((steps, N, 3), np.float32))
-    assert all(warning.category is nn.GrillyWarning for warning in caught)
+    assert all(warning.category is grilly.GrillyWarning for warning in caught)
     return caught
 
 
@@ -90,5 +91,5 @@ def test_the_warning_can_be_an_error(place):
         for _ in range(19):
             F.detach_net(net)
             net(np.ones((T, N, 3), np.float32))
-        with pytest.raises(nn.GrillyWarning):
+        with pytest.raises(grilly.GrillyWarning):
             net(np.ones((T, N, 3), np.float32))

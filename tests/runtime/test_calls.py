@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import grilly
-from grilly.runtime.gpu.executable import RECORDINGS
+from grilly.runtime.gpu.recordings import RECORDINGS
 
 CALLS = 10_000
 X = np.arange(6, dtype=np.float32)

@@ -3,7 +3,7 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
-from grilly.runtime.space import Space
+from grilly.runtime.gpu.space import Space
 
 SIZE = 1000
 steps = st.lists(st.one_of(st.integers(1, 300), st.floats(0, 1, exclude_max=True)), max_size=60)

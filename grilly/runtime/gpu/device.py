@@ -13,13 +13,13 @@ import numpy as np
 from ...errors import DeviceError, ShaderError
 from ..ir import Aval
 from ..plan import Shader
+from .bandwidth import copy_bandwidth
 from .commands import Recording
 from .descriptors import Descriptors
 from .heap import Buffer, Heap
 from .instance import Instance, Message
 from .physical import PhysicalDevice
 from .pipeline_cache import pipeline_cache
-from .timestamps import copy_bandwidth
 from .vulkan import ENUM, NULL, check, ffi, lib, new, strings
 
 if TYPE_CHECKING:

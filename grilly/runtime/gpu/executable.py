@@ -7,23 +7,23 @@ come back.
 
 import time
 from collections import OrderedDict
-from collections.abc import Sequence, Set
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from ..border import COMPLEX
-from ..ir import Aval
 from ..plan import Arena, Argument, Constant, Dispatch, Output, Plan, Preparation, Repeat, Shader, Slot
 from ..profile import Call, Noted, active, note
 from .commands import Recording
 from .device import MIB, VulkanDevice
-from .heap import ALIGNMENT, Buffer
+from .heap import Buffer
 from .holders import Held
-from .script import Part, Writer, recorded, staging_of, submit
+from .recordings import Recorded, Recordings
+from .script import Writer, recorded, staging_of, submit
+from .tables import tabled
 from .timestamps import Timestamps
+from .uploads import Upload, Uploads
 
-RECORDINGS = 16  # kept for each executable; a loop needs two
 TURNS = Dispatch(Shader("turns", b""), (), (1, 1, 1), False, "ended by the host")  # a call, as a profile shows it
 SLOT_SETS = 4  # which arguments were NumPy arrays: so many combinations are kept
 LARGEST_UPLOAD = 64 * MIB  # a larger NumPy argument gets a buffer of its own for each call
@@ -58,8 +58,8 @@ class Executable:
         self._in_place = tuple(self._returned & plan.donated)
         self._places = _places(plan, self._fresh)
         self._shared = _shared_results(plan)
-        self._recordings = _Recordings()
-        self._slots: OrderedDict[tuple[int, ...], _Slots] = OrderedDict()
+        self._recordings = Recordings()
+        self._slots: OrderedDict[tuple[int, ...], Uploads] = OrderedDict()
         device.executables.add(self)
 
     def __call__(self, values: Sequence[Any]) -> list[Buffer]:
@@ -121,7 +121,7 @@ class Executable:
 
     # Arguments and results ----------------------------------------------------------------------------------
 
-    def _placed(self, values: list[Any]) -> tuple[list[int], "_Slot | None"]:
+    def _placed(self, values: list[Any]) -> tuple[list[int], Upload | None]:
         """Sees to it that the arguments lie in device memory: gives their addresses, and the slot of uploads.
 
         An upload that is a result too gets a buffer of its own, which outlives the slot's next use.
@@ -133,7 +133,7 @@ class Executable:
             return [value.address for value in values], None
         return [slot.addresses.get(k) or value.address for k, value in enumerate(values)], slot
 
-    def _uploaded(self, values: list[Any]) -> "_Slot | None":
+    def _uploaded(self, values: list[Any]) -> Upload | None:
         """Puts large NumPy arguments into buffers, and the others, if there are any, into a slot."""
         for k, value in enumerate(values):
             if type(value) is not Buffer and value.nbytes > LARGEST_UPLOAD:
@@ -157,11 +157,11 @@ class Executable:
             if buffer.shared or sum(value is buffer for value in values) > 1:
                 values[j] = self._device.copy(buffer, self._plan.arguments[j])
 
-    def _slot(self, uploads: tuple[int, ...]) -> "_Slot":
+    def _slot(self, uploads: tuple[int, ...]) -> Upload:
         """Where the next call's NumPy arguments go."""
         if uploads not in self._slots:
             avals = {k: self._plan.arguments[k] for k in sorted(uploads, key=self._returned.__contains__)}
-            self._slots[uploads] = _Slots(self._device, avals, self._returned & avals.keys())
+            self._slots[uploads] = Uploads(self._device, avals, self._returned & avals.keys())
             if len(self._slots) > SLOT_SETS:
                 self._slots.popitem(last=False)
         self._slots.move_to_end(uploads)
@@ -177,12 +177,12 @@ class Executable:
     # Recordings ---------------------------------------------------------------------------------------------
 
     def _recorded(
-        self, addresses: list[int], slot: "_Slot | None", values: Sequence[Any], timestamps: Timestamps | None
-    ) -> "_Recorded":
+        self, addresses: list[int], slot: Upload | None, values: Sequence[Any], timestamps: Timestamps | None
+    ) -> Recorded:
         """All work, for arguments and results at these addresses. The first part is a recording."""
         every = list(recorded(self._plan.work))
         places = [[self._address(s, addresses) for s in dispatch.slots] for dispatch in every]
-        tables = _tables(self._device, every, places)
+        tables = tabled(self._device, every, places)
         recording = self._empty()
         if tables:
             tables.upload(recording)
@@ -195,7 +195,7 @@ class Executable:
         writer = Writer(self._device, recording, self._arena, iter(places), self._empty, timestamps)
         writer.write(self._plan.work)
         parts = writer.done()
-        return _Recorded(parts, staging_of(parts))
+        return Recorded(parts, staging_of(parts))
 
     def _empty(self) -> Recording:
         recording = Recording(self._device)
@@ -233,34 +233,6 @@ def _shared_results(plan: Plan) -> tuple[int, ...]:
     return tuple(shared)
 
 
-class _Tables:
-    """Addresses in device memory, for shaders with many. The recording that needs them copies them there itself."""
-
-    def __init__(self, device: VulkanDevice, addresses: list[int]) -> None:
-        values = np.array(addresses, np.uint64)
-        self.buffer = device.heap.allocate(values.nbytes)
-        self._staging = device.host_heap.allocate(values.nbytes)
-        self._staging.view(values.dtype, values.shape)[:] = values
-        self._nbytes = values.nbytes
-
-    def upload(self, recording: Recording) -> None:
-        recording.kept.append(self.buffer)
-        recording.staging.append(self._staging)
-        recording.copy(self._staging, self.buffer, self._nbytes)
-
-
-def _tables(device: VulkanDevice, dispatches: Sequence[Dispatch], places: list[list[int]]) -> _Tables | None:
-    """Moves the addresses of shaders with many to tables, and puts one address in their place."""
-    tabled = [k for k, dispatch in enumerate(dispatches) if dispatch.shader.table]
-    if not tabled:
-        return None
-    starts = np.cumsum([0, *(len(places[k]) for k in tabled)])
-    tables = _Tables(device, [address for k in tabled for address in places[k]])
-    for k, start in zip(tabled, starts[:-1], strict=True):
-        places[k] = [tables.buffer.address + 8 * int(start)]
-    return tables
-
-
 class _Prepared:
     """The results of a preparation, for as long as its arguments stay the same.
 
@@ -283,84 +255,3 @@ class _Prepared:
             results = self._executable(given)
             self._kept = now, results
         return results
-
-
-class _Recorded(NamedTuple):
-    """What a call submits, and the memory on the host that it copies from."""
-
-    parts: list[Part]
-    staging: list[Buffer]
-
-
-class _Recordings:
-    """The recordings used last, by their addresses."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[int, ...], _Recorded] = OrderedDict()
-
-    def get(self, addresses: tuple[int, ...]) -> _Recorded | None:
-        known = self._kept.get(addresses)
-        if known is not None:
-            self._kept.move_to_end(addresses)
-        return known
-
-    def add(self, addresses: tuple[int, ...], known: _Recorded) -> None:
-        self._kept[addresses] = known
-        if len(self._kept) > RECORDINGS:
-            self._kept.popitem(last=False)
-
-
-class _Slot:
-    """Memory for the NumPy arguments of one call: on the host, and beside each other on the device.
-
-    Args:
-        device: Where.
-        avals: The arguments' shapes and dtypes, by number; those that are kept come last.
-        kept: Which of them are results too: on the device they have memory of their own.
-    """
-
-    def __init__(self, device: VulkanDevice, avals: dict[int, Aval], kept: Set[int]) -> None:
-        sizes = [-(-max(aval.nbytes, 1) // ALIGNMENT) * ALIGNMENT for aval in avals.values()]
-        starts = [int(start) for start in np.cumsum([0, *sizes])]
-        passing = len(avals) - len(kept)
-        self._passing_bytes = starts[passing]
-        self.kept = {k: (starts[n], sizes[n]) for n, k in enumerate(avals) if n >= passing}
-        self.staging = device.host_heap.allocate(starts[-1], "an upload slot")
-        self.buffer = device.heap.allocate(self._passing_bytes, "an upload slot")
-        self.addresses = {k: self.buffer.address + starts[n] for n, k in enumerate(avals) if n < passing}
-        self._views = {
-            k: self.staging.view(aval.dtype, aval.shape, start)
-            for (k, aval), start in zip(avals.items(), starts, strict=False)
-        }
-        self.recordings = _Recordings()
-
-    def fill(self, values: Sequence[Any]) -> None:
-        for k, view in self._views.items():
-            is_complex = values[k].dtype == COMPLEX
-            np.copyto(view.view(COMPLEX)[..., 0] if is_complex else view, values[k])
-
-    def upload(self, recording: Recording, values: Sequence[Any]) -> None:
-        """Copies to the device: to the slot's own memory, and to the buffers of those that are kept."""
-        if self._passing_bytes:
-            recording.copy(self.staging, self.buffer, self._passing_bytes)
-        for k, (start, nbytes) in self.kept.items():
-            recording.copy(self.staging, values[k], nbytes, start)
-
-
-class _Slots:
-    """Two slots in turn: the host fills one while the device reads the other."""
-
-    def __init__(self, device: VulkanDevice, avals: dict[int, Aval], kept: Set[int]) -> None:
-        self._device = device
-        self._pair = (_Slot(device, avals, kept), _Slot(device, avals, kept))
-
-    @property
-    def nbytes(self) -> int:
-        """On the device."""
-        return sum(slot.buffer.nbytes for slot in self._pair)
-
-    def next(self) -> _Slot:
-        """The slot that was used longest ago, once the device is done with it."""
-        self._pair = self._pair[::-1]
-        self._device.wait_for(self._pair[0].staging.value)
-        return self._pair[0]

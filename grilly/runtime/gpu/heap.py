@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import DeviceMemoryError
-from ..space import Space
 from .holders import exhausted
+from .space import Space
 from .vulkan import ENUM, check, ffi, lib, new
 
 if TYPE_CHECKING:

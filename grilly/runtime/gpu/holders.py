@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..space import sized
+from ..sizes import sized
 
 if TYPE_CHECKING:
     from .device import VulkanDevice

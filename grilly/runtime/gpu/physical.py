@@ -15,7 +15,7 @@ from .vulkan import ENUM, NULL, enumerated, ffi, lib, new, version
 KINDS = {0: "other", 1: "integrated", 2: "discrete", 3: "virtual", 4: "software"}
 # (struct, the extension it belongs to or None, fields): each is switched on where it is offered.
 FEATURES: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
-    ("VkPhysicalDeviceFeatures2", None, ("shaderInt64", "shaderInt16", "shaderFloat64")),
+    ("VkPhysicalDeviceFeatures2", None, ("shaderInt16",)),
     ("VkPhysicalDeviceVulkan11Features", None, ("storageBuffer16BitAccess",)),
     (
         "VkPhysicalDeviceVulkan12Features",
@@ -31,7 +31,10 @@ FEATURES: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
 PUSH_DESCRIPTOR = "VK_KHR_push_descriptor"
 EXTENSIONS = ("VK_KHR_portability_subset", PUSH_DESCRIPTOR)  # without features of their own; the first is a must
 PUSHED = 32  # descriptors that every driver with that extension takes at once
-REQUIRED = ("bufferDeviceAddress", "timelineSemaphore")
+REQUIRED = (
+    *("bufferDeviceAddress", "timelineSemaphore"),
+    *("shaderInt8", "storageBuffer8BitAccess", "shaderInt16", "storageBuffer16BitAccess"),
+)
 LLVMPIPE = ENUM.VkDriverId["VK_DRIVER_ID_MESA_LLVMPIPE"]
 COMPUTE, DEVICE_LOCAL = 2, 1
 FLOAT16, FLOAT32, SUBGROUP = 0, 1, 3  # VkComponentTypeKHR, VkScopeKHR
@@ -204,15 +207,11 @@ class PhysicalDevice:
         return Target(
             name=self.name,
             subgroup_size=self._structs[1].subgroupSize,
-            max_workgroup_size=limits.maxComputeWorkGroupInvocations,
             max_groups_x=limits.maxComputeWorkGroupCount[0],
             shared_bytes=limits.maxComputeSharedMemorySize,
             push_constant_bytes=min(limits.maxPushConstantsSize, 256),
             bindings=min(PUSHED, limits.maxPerStageDescriptorStorageBuffers) if self.binds else 0,
-            int64="shaderInt64" in self.features,
-            float64="shaderFloat64" in self.features,
             float16="shaderFloat16" in self.features and bool(self._structs[2].shaderDenormPreserveFloat16),
-            bits8={"shaderInt8", "storageBuffer8BitAccess"} <= self.features,
             strict_floats=bool(self._structs[2].shaderSignedZeroInfNanPreserveFloat32),
             forgets_zeros=llvmpipe,
             exact_division=llvmpipe,

@@ -1,25 +1,16 @@
 """When the device did what: points in time that it notes by itself while it works on a recording."""
 
-import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..ir import Aval
-from ..lower import lower
-from ..plan import Argument, Dispatch, Output, Slot
 from .commands import Recording
-from .heap import Buffer
 from .vulkan import check, ffi, lib, new
 
 if TYPE_CHECKING:
     from .device import VulkanDevice
 
 QUERY_TYPE, IN_64_BITS_WHEN_READY = 2, 1 | 2  # a VkQueryType, and VkQueryResultFlags
-COPIES = 12  # in a recording
-COPIED_BYTES = 120 << 20  # beyond most caches, and what the least of drivers can bind
-WARM_UP = 0.3  # seconds that a GPU which idled takes to reach its clock
 
 
 class Timestamps:
@@ -52,36 +43,3 @@ class Timestamps:
             self._device.destroy("QueryPool", self._pool)
         del self._recording
         return ticks * (self._device.physical.limits.timestampPeriod * 1e-9)
-
-
-def copy_bandwidth(device: "VulkanDevice") -> float:
-    """Bytes a second, read and written, of a kernel that only moves a large array: what none exceeds for long.
-
-    (A driver may copy buffers by other means, several times slower than kernels.)
-    """
-    count = min(COPIED_BYTES, device.physical.memory_bytes // 32) // 4
-    plan = lower(lambda x: [-x], [Aval((count,), np.dtype(np.float32))], target=device.target).plan
-    shortest, until = np.inf, time.perf_counter() + WARM_UP
-    with device.lock:
-        device.check_open()
-        ends = {Argument(0): device.heap.allocate(4 * count), Output(0): device.heap.allocate(4 * count)}
-        while True:
-            shortest = min(shortest, _shortest(device, plan.dispatches[0], ends))
-            if time.perf_counter() > until:
-                break
-        ends.clear()
-        device.trim()  # so much memory is not kept for later
-    return 8 * count / shortest
-
-
-def _shortest(device: "VulkanDevice", dispatch: Dispatch, ends: Mapping[Slot, Buffer]) -> float:
-    """Seconds of the fastest of some runs of a kernel."""
-    timestamps, recording = Timestamps(device, COPIES + 1), Recording(device)
-    pipeline, addresses = device.pipeline(dispatch.shader), [ends[slot].address for slot in dispatch.slots]
-    timestamps.begin(recording)
-    for _ in range(COPIES):
-        recording.barrier()
-        recording.dispatch(pipeline, addresses, dispatch.groups, dispatch.shader.bindings)
-        timestamps.note(recording)
-    device.submit(recording.end())
-    return float(np.diff(timestamps.read()).min())

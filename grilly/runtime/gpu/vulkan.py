@@ -20,8 +20,6 @@ except OSError as error:
         "(the latter has a driver for the CPU too)."
     ) from error
 
-__all__ = ["ENUM", "check", "enumerated", "ffi", "lib", "new", "strings", "version"]
-
 ffi: Any = _vulkan.ffi
 lib: Any = _vulkan.lib
 NULL = ffi.NULL
@@ -95,7 +93,7 @@ def enumerated(kind: str, function: Any, *arguments: Any) -> list[Any]:
         for item in items:
             item.sType = kind_number
     function(*arguments, count, items)
-    return list(items[0 : count[0]]) if not isinstance(items, int) else []
+    return list(items[0 : count[0]])
 
 
 def version(number: int) -> tuple[int, int, int]:

@@ -1,7 +1,7 @@
 """Kernel kinds, a file each: which equations it computes, and how it writes them.
 
 `pull` computes anything at one place; `elementwise`, `views`, `gather`, `scatter`, `windows`, `shallow` and `repeat`
-hold its rules; `map`, `reduction`, `scan`, `sort` and `matmul` write the loops around it.
+hold its rules; `map`, `reduction`, `scan`, `sort`, `matmul` and `tensor` write the loops around it.
 """
 
 from . import gather as gather

@@ -1,7 +1,7 @@
 """Which kind of kernel an equation needs."""
 
 from ..ir import Equation
-from ..trace import unsupported
+from ..source import unsupported
 from . import elementwise, reduction, scan
 from .operand import PRODUCTS
 from .pull import RULES

@@ -11,7 +11,7 @@ import numpy as np
 from ..ir import Atom, Equation, Literal, Value
 from ..shader.builder import Builder, Ref
 from ..shader.indexing import Place, add, scalar_place
-from ..trace import unsupported
+from ..source import unsupported
 from . import elementwise
 
 Source = Callable[[Place], Ref]

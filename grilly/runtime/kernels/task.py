@@ -19,7 +19,8 @@ class Task:
     """What one kernel, or a stage or section of one, computes.
 
     Args:
-        kind: `map`, `reduction`, `scan`, `sort` or `matmul`: the file of this folder that writes it.
+        kind: `map`, `reduction`, `scan`, `sort`, `matmul` or `tensor`: the file of this folder that writes it. `loop`:
+            no kernel writes it; it is a plan for each step.
         anchors: The equations that give the kind its name; none for a map.
         roots: What is stored: results of the anchors, and elementwise values over the same domain.
         domain: The shape that invocations are spread over.

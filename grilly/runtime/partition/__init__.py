@@ -2,7 +2,8 @@
 
 Everything that is not stored is computed where it is needed (`kernels.pull`), so fusing is always right and only the
 cost is at stake. The rules, a file each: what must be stored, and what is worth it (`storage`); who computes it
-(`assignment`); which small tasks run one after another in one workgroup, and which run side by side (`schedule`).
+(`assignment`); which small tasks run one after another in one workgroup, and which run side by side
+(`schedule`); how a kernel of too many buffers becomes several (`fit`).
 """
 
 from .cut import partition as partition

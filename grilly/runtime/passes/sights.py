@@ -95,7 +95,7 @@ def _reshaped(sight: Sight, eqn: Equation) -> Sight | None:
 
 
 def _patches(sight: Sight, eqn: Equation) -> Sight | None:
-    """See `simplify.convolution` for the axes."""
+    """See `simplify._convolution` for the axes."""
     params, shape = eqn.params, eqn.outputs[0].shape
     whole = [[Digit(extent, axis, 1)] for axis, extent in enumerate(sight.images.shape)]
     if any(list(digits) not in whole for digits in sight.axes):

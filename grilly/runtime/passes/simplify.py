@@ -125,7 +125,7 @@ def _stack(editor: Editor, eqn: Equation) -> Sequence[Atom]:
     return [editor.make("concatenate", parts, shape, eqn, dimension=axis)]
 
 
-def convolution(editor: Editor, eqn: Equation) -> Sequence[Atom]:
+def _convolution(editor: Editor, eqn: Equation) -> Sequence[Atom]:
     """A convolution is a product of its kernel with a view of patches.
 
     The patches have axes (group, channel, *kernel, image, *out), the kernel (group, feature, channel, *kernel).
@@ -232,7 +232,7 @@ REWRITES: dict[str, Rewrite] = {
     "transpose": _transpose,
     "split": _split,
     "stack": _stack,
-    "conv_general_dilated": convolution,
+    "conv_general_dilated": _convolution,
     "dot_general": _product,
     "select_and_scatter_add": _scatter,
     **dict.fromkeys(

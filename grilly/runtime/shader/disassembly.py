@@ -11,7 +11,7 @@ from .spirv import Ext, Op
 
 # Instructions that make no value, and those that make one of no type; all others have a type and a result.
 SILENT = {
-    *(Op.MemoryModel, Op.EntryPoint, Op.ExecutionMode, Op.Capability, Op.TypeForwardPointer, Op.Decorate),
+    *(Op.MemoryModel, Op.EntryPoint, Op.ExecutionMode, Op.Capability, Op.Decorate),
     *(Op.MemberDecorate, Op.FunctionEnd, Op.Store, Op.ControlBarrier, Op.LoopMerge, Op.SelectionMerge),
     *(Op.Branch, Op.BranchConditional, Op.Return),
 }

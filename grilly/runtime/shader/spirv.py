@@ -33,7 +33,6 @@ class Op(IntEnum):
     TypeStruct = 30
     TypePointer = 32
     TypeFunction = 33
-    TypeForwardPointer = 39
     ConstantTrue = 41
     ConstantFalse = 42
     Constant = 43
@@ -161,8 +160,6 @@ CAPABILITY = {
     "DenormPreserve": 4464,
     "Shader": 1,
     "Float16": 9,
-    "Float64": 10,
-    "Int64": 11,
     "Int16": 22,
     "Int8": 39,
     "GroupNonUniform": 61,
@@ -180,9 +177,6 @@ NEEDS = {
     np.dtype(np.uint16): ("Int16", "StorageBuffer16BitAccess"),
     np.dtype(np.int8): ("Int8", "StorageBuffer8BitAccess"),
     np.dtype(np.uint8): ("Int8", "StorageBuffer8BitAccess"),
-    np.dtype(np.float64): ("Float64",),
-    np.dtype(np.int64): ("Int64",),
-    np.dtype(np.uint64): ("Int64",),
 }
 
 
@@ -265,7 +259,7 @@ class Module:
             if value.dtype.kind == "b":
                 self.globals += words(Op.ConstantTrue if value else Op.ConstantFalse, kind, result)
             else:
-                self.globals += words(Op.Constant, kind, result, *_literal_words(value))
+                self.globals += words(Op.Constant, kind, result, _literal_word(value))
         return self.known[name]
 
     def composite(self, kind: int, part: int) -> int:
@@ -346,11 +340,8 @@ class Module:
         return struct.pack(f"<{len(stream)}I", *stream)
 
 
-def _literal_words(value: np.ndarray) -> tuple[int, ...]:
-    """A number's bits: one word, two for 64 bits; narrow signed integers are sign-extended."""
-    if value.dtype.itemsize == 8:
-        bits = int(value.reshape(1).view(np.uint64)[0])
-        return bits & 0xFFFFFFFF, bits >> 32
+def _literal_word(value: np.ndarray) -> int:
+    """A number's bits, in one word; narrow signed integers are sign-extended."""
     if value.dtype.kind == "f":
-        return (int(value.reshape(1).view(f"uint{value.dtype.itemsize * 8}")[0]),)
-    return (int(value) & 0xFFFFFFFF,)
+        return int(value.reshape(1).view(f"uint{value.dtype.itemsize * 8}")[0])
+    return int(value) & 0xFFFFFFFF

@@ -5,10 +5,11 @@ Kernels that take addresses have no such limit.
 
 from collections.abc import Iterator, Sequence
 
-from .ir import Graph, Value
-from .kernels.task import Task
-from .partition import Kernel, Partition, reads
-from .target import Target
+from ..ir import Graph, Value
+from ..kernels.task import Task
+from ..target import Target
+from .kernel import Kernel, Partition
+from .reads import reads
 
 
 def fitted(graph: Graph, parts: Partition, target: Target) -> Partition:
