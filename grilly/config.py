@@ -10,7 +10,7 @@ import platformdirs
 
 from .errors import ParameterError
 
-STAGES = frozenset({"jaxpr", "kernels", "spirv", "plan", "time"})
+STAGES = ("jaxpr", "kernels", "spirv", "plan")  # of compiling, in order
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class Config:
             'vulkan:1'
         """
         debug = frozenset(filter(None, environment.get("GRILLY_DEBUG", "").split(",")))
-        if not debug <= STAGES:
+        if unknown := debug - {*STAGES, "time"}:
             raise ParameterError(
-                f"GRILLY_DEBUG names the unknown stages {', '.join(sorted(debug - STAGES))}. "
-                f"Give some of {', '.join(sorted(STAGES))}, separated by commas."
+                f"GRILLY_DEBUG names the unknown stages {', '.join(sorted(unknown))}. "
+                f"Give some of {', '.join(STAGES)}, time, separated by commas."
             )
         switches = [_switch(environment, name) for name in ("GRILLY_VALIDATION", "GRILLY_BINDINGS")]
         return cls(environment.get("GRILLY_DEVICE") or None, debug, *switches, cache=_cache(environment))

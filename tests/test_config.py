@@ -32,7 +32,7 @@ def test_what_it_cannot_mean_is_an_error():
         Config.read({"GRILLY_DEBUG": "plan,ptx"})
     assert str(error.value) == (
         "GRILLY_DEBUG names the unknown stages ptx. "
-        "Give some of jaxpr, kernels, plan, spirv, time, separated by commas."
+        "Give some of jaxpr, kernels, spirv, plan, time, separated by commas."
     )
     with pytest.raises(ParameterError, match=re.escape("GRILLY_VALIDATION is 'yes'. Give 0 or 1.")):
         Config.read({"GRILLY_VALIDATION": "yes"})

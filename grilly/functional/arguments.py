@@ -116,6 +116,29 @@ def is_integer(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
+def check_size(name: str, size: int) -> int:
+    """Refuses what is no size.
+
+    Raises:
+        ParameterError: It is no integer of at least 1.
+    """
+    if not is_integer(size) or size < 1:
+        raise ParameterError(f"{name} is {size!r}: an integer of at least 1 was expected.")
+    return int(size)
+
+
+def check_step_mode(mode: str) -> None:
+    """Refuses an unknown step mode.
+
+    Raises:
+        ParameterError: It is neither 's' nor 'm'.
+    """
+    if mode not in ("s", "m"):
+        raise ParameterError(
+            f"step_mode is {mode!r}: 's' (one step, (N, *)) or 'm' (a sequence, (T, N, *)) was expected."
+        )
+
+
 def images(x: ArrayLike, taker: str) -> jax.Array:
     """A batch of images, `(N, C, H, W)`, as floats.
 

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from ..errors import ParameterError, ShapeError
-from .arguments import images, is_integer, pair
+from ..errors import ShapeError
+from .arguments import check_size, images, pair
 from .linear import broadcast_bias
 
 Pair = int | tuple[int, int]
@@ -48,8 +48,7 @@ def conv2d(
     """
     x = images(x, "conv2d")
     weight = jnp.asarray(weight, x.dtype)
-    if not is_integer(groups) or groups < 1:
-        raise ParameterError(f"groups is {groups!r}: an integer of at least 1 was expected.")
+    groups = check_size("groups", groups)
     if weight.ndim != 4 or weight.shape[0] % groups or x.shape[1] != weight.shape[1] * groups:
         raise ShapeError(
             f"x has shape {x.shape}, weight {weight.shape}, groups is {groups}: conv2d takes x of shape "

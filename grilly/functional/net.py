@@ -6,6 +6,7 @@ A network is anything with the three methods: this file knows no class of `nn`.
 from typing import Protocol
 
 from ..errors import ParameterError
+from .arguments import check_step_mode
 
 
 class Network(Protocol):
@@ -44,10 +45,7 @@ def set_step_mode(net: Network, mode: str) -> None:
     Raises:
         ParameterError: `mode` is neither, or `net` is no network.
     """
-    if mode not in ("s", "m"):
-        raise ParameterError(
-            f"step_mode is {mode!r}: 's' (one step, (N, *)) or 'm' (a sequence, (T, N, *)) was expected."
-        )
+    check_step_mode(mode)
     _network(net).set_step_mode(mode)
 
 

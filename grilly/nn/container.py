@@ -8,9 +8,9 @@ from jax import numpy as jnp
 
 from .. import functional as F
 from ..errors import ParameterError
-from ..functional.arguments import as_float
+from ..functional.arguments import as_float, check_step_mode
 from .layout import Layout, Ran
-from .module import Module, check_step_mode
+from .module import Module
 from .random import random_key
 from .running import running
 from .stateful import check_sequence

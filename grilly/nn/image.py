@@ -6,10 +6,9 @@ import numpy as np
 
 from .. import functional as F
 from ..errors import ParameterError
-from ..functional.arguments import pair
+from ..functional.arguments import check_size, pair
 from ..functional.conv import Pair
 from .init import Init, initial
-from .linear import check_size
 from .module import Module
 from .parameter import Parameter
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
-from ..errors import ParameterError
+from ..functional.arguments import check_size
 from ..functional.dropout import check_probability
 from .init import Init, initial
 from .module import Module
@@ -96,14 +96,3 @@ class Dropout(Module):
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
-
-
-def check_size(name: str, size: int) -> int:
-    """Refuses what is no size.
-
-    Raises:
-        ParameterError: It is no integer of at least 1.
-    """
-    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-        raise ParameterError(f"{name} is {size!r}: an integer of at least 1 was expected.")
-    return int(size)

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from ..errors import DataError, GrillyError, ParameterError
+from ..functional.arguments import check_step_mode
 from ..runtime import Array, Device, find_device
 from .calls import Calls
 from .parameter import Buffer, Parameter
@@ -312,18 +313,6 @@ class Module:
         extra = self.extra_repr()
         lines = ([extra] if extra else []) + inside
         return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
-
-
-def check_step_mode(mode: str) -> None:
-    """Refuses an unknown step mode.
-
-    Raises:
-        ParameterError: It is neither 's' nor 'm'.
-    """
-    if mode not in ("s", "m"):
-        raise ParameterError(
-            f"step_mode is {mode!r}: 's' (one step, (N, *)) or 'm' (a sequence, (T, N, *)) was expected."
-        )
 
 
 def _strange(array: np.ndarray) -> bool:

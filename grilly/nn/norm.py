@@ -6,8 +6,7 @@ import numpy as np
 
 from .. import functional as F
 from ..errors import ShapeError
-from ..functional.arguments import as_float
-from .linear import check_size
+from ..functional.arguments import as_float, check_size
 from .module import Module
 from .parameter import Buffer, Parameter
 

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from ..errors import ParameterError, StateError
+from ..functional.arguments import is_integer
 from .running import running
 
 
@@ -46,7 +47,7 @@ def seed(n: int) -> None:
         >>> seed(7); bool((first == nn.Linear(2, 2).weight.data).all())
         True
     """
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 0 <= n < 2**64:
+    if not is_integer(n) or not 0 <= n < 2**64:
         raise ParameterError(f"the seed is {n!r}: an integer from 0 to 2^64 - 1 was expected.")
     source.seed, source.draws, source.settings = int(n), 0, source.settings + 1
 

@@ -7,8 +7,8 @@ from jax import numpy as jnp
 
 from .. import functional as F
 from ..errors import ShapeError
-from ..functional.arguments import as_float
-from .module import Module, check_step_mode
+from ..functional.arguments import as_float, check_step_mode
+from .module import Module
 from .running import running
 
 

@@ -5,10 +5,9 @@ import functools
 import sys
 from collections.abc import Collection
 
+from ..config import STAGES
 from .profile import Profile
 from .stages import Stages
-
-STAGES = ("jaxpr", "kernels", "spirv", "plan")
 
 
 def show(stages: Stages, wanted: Collection[str]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import ShaderError
 from .costs import predicted
+from .dtypes import BOOL
 from .ir import Atom, Aval, Graph, Value
 from .kernels import map as maps
 from .kernels import matmul, reduction, scan, sort, tensor
@@ -15,14 +16,12 @@ from .kernels.task import WORKGROUP, Context, Task
 from .needed import asked
 from .partition import Kernel, reads
 from .plan import Binding, Cost, Dispatch, Shader, Slot, Work
-from .shader.builder import BOOL, Builder, Index, Ref
+from .shader.builder import Builder, Index, Ref
 from .shader.indexing import add, assume, less, mul, scalar_place, sub
 from .shader.spirv import Op
 from .target import Target
 
 KINDS = {"map": maps, "reduction": reduction, "scan": scan, "matmul": matmul, "tensor": tensor, "sort": sort}
-GROUPS = {name: kind.groups for name, kind in KINDS.items() if kind is not scan}
-EMIT = {name: kind.emit for name, kind in KINDS.items()}
 STAGE = {"map": maps.emit_stage, "reduction": reduction.emit_stage}
 ROUNDS = 8  # of a task that is only perhaps needed, in one workgroup: if it is not, there are fewer to begin and end
 
@@ -115,7 +114,7 @@ def _groups(section: tuple[Task, ...], flag: Atom | None, target: Target) -> int
     task, *others = section
     if others:
         return 1
-    count = scan.groups(task, target) if task.kind == "scan" else GROUPS[task.kind](task)
+    count = KINDS[task.kind].groups(task, target)
     return -(-count // ROUNDS) if _is_seldom(task, flag) else count
 
 
@@ -152,7 +151,7 @@ def _section(ctx: Context, section: tuple[Task, ...], group: Index, flag: Atom |
             if _is_seldom(task, flag):
                 _in_rounds(ctx, task, group)
             else:
-                EMIT[task.kind](ctx, task, group)
+                KINDS[task.kind].emit(ctx, task, group)
         return
     for k, task in enumerate(section):
         if k:
@@ -176,12 +175,12 @@ def _is_needed(ctx: Context, task: Task, flag: Atom | None) -> Ref | bool:
 
 def _in_rounds(ctx: Context, task: Task, group: Index) -> None:
     """The work of some workgroups, one after another."""
-    b, count = ctx.b, GROUPS[task.kind](task)
+    b, count = ctx.b, KINDS[task.kind].groups(task, ctx.target)
 
     def body(nth: Index, _: list) -> list:
         here = add(b, mul(b, group, ROUNDS), nth)
         with b.when(less(b, here, count)):
-            EMIT[task.kind](ctx, task, assume(here, count))
+            KINDS[task.kind].emit(ctx, task, assume(here, count))
         b.barrier(buffers=False)  # the next round uses the same workgroup memory
         return []
 

@@ -12,8 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
-from .ir import Atom, Aval, Equation, Graph, ScanParams, Value
-from .kernels.views import SAME_PLACE
+from .ir import Aval, Equation, Graph, ScanParams, Value
+from .kernels.views import behind_reshapes
 from .memory import padded
 from .plan import Arena, Argument, Output, Plan, Slot, Work, moved, waiting
 
@@ -38,7 +38,7 @@ def separated(graph: Graph) -> Graph:
     """With every output computed, and none twice: each is stored at a place of its own. The last pass over a graph."""
     equations, outputs, seen = list(graph.equations), [], set()
     for atom in graph.outputs:
-        base = behind_reshapes(graph, atom)
+        base = behind_reshapes(graph.producer, atom)
         if base not in graph.producer or base in seen:
             value = Value(atom.aval)
             equations.append(Equation("copy", (atom,), (value,)))
@@ -46,13 +46,6 @@ def separated(graph: Graph) -> Graph:
         seen.add(base)
         outputs.append(atom)
     return replace(graph, equations=tuple(equations), outputs=tuple(outputs))
-
-
-def behind_reshapes(graph: Graph, atom: Atom) -> Atom:
-    """What an atom has its buffer from: of a reshape, that is what it reshapes."""
-    while isinstance(atom, Value) and (eqn := graph.producer.get(atom)) and eqn.primitive in SAME_PLACE:
-        atom = eqn.inputs[0]
-    return atom
 
 
 def _copy(aval: Aval) -> Graph:

@@ -9,7 +9,8 @@ import numpy as np
 from .emit import Emitted, emitted
 from .ir import Atom, Aval, Equation, Graph, Value
 from .kernels.kind import kind_of
-from .loops import Loop, behind_reshapes, loop, separated
+from .kernels.views import behind_reshapes
+from .loops import Loop, loop, separated
 from .memory import Memory, barriers, planned, range_of
 from .partition import Kernel, Partition, partition
 from .passes.multiply_add import multiply_adds
@@ -108,7 +109,7 @@ def with_buffers(graph: Graph) -> Graph:
     equations: list[Equation] = []
 
     def with_buffer(atom: Atom) -> Value:
-        atom = behind_reshapes(graph, atom)
+        atom = behind_reshapes(graph.producer, atom)
         if isinstance(atom, Value):
             return atom
         value = Value(atom.aval)

@@ -7,7 +7,7 @@ from .ir import Aval, Graph, Value
 from .partition import Kernel, reads
 from .plan import Arena, Argument, Constant, Output, Slot
 
-ALIGNMENT = 256
+ALIGNMENT = 256  # of every buffer: enough for any vector load, and for the offsets that drivers ask for
 LITTLE = 4 << 20  # bytes of a value that is worth less than kernels running side by side
 
 

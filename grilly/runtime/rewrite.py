@@ -40,6 +40,15 @@ class Editor:
         self.equations.append(Equation(primitive, inputs, (value,), params, like.source))
         return value
 
+    def transpose(self, atom: Atom, order: Sequence[int], like: Equation) -> Value:
+        """Its axes in another order."""
+        shape = [atom.shape[axis] for axis in order]
+        return self.make("transpose", [atom], shape, like, permutation=tuple(order))
+
+    def zeros(self, aval: Aval, like: Equation) -> Value:
+        zero = Literal(np.zeros((), aval.dtype))
+        return self.make("broadcast_in_dim", [zero], aval.shape, like, shape=aval.shape, broadcast_dimensions=())
+
     def done(self) -> Graph:
         outputs = tuple(map(self.now, self.graph.outputs))
         return Graph(self.graph.inputs, tuple(self.equations), outputs, self.graph.constants)

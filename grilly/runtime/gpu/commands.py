@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 from ..plan import Binding
 from .descriptors import Bound, seem_to_meet
 from .heap import Buffer
-from .vulkan import ENUM, NULL, check, ffi, lib, new
+from .vulkan import COMPUTE_BIND_POINT, COMPUTE_STAGE, ENUM, NULL, check, ffi, lib, new
 
 if TYPE_CHECKING:
     from .device import VulkanDevice
 
-COMPUTE_BIND_POINT, COMPUTE_STAGE = 1, 0x20
 _STAGES, _ACCESS = ENUM.VkPipelineStageFlagBits, ENUM.VkAccessFlagBits
 COMPUTE, TRANSFER = _STAGES["VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT"], _STAGES["VK_PIPELINE_STAGE_TRANSFER_BIT"]
 HOST, BOTTOM = _STAGES["VK_PIPELINE_STAGE_HOST_BIT"], _STAGES["VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT"]

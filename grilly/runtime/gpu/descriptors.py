@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import DeviceError
 from ..plan import Binding, Shader
-from .vulkan import ENUM, ffi, lib, new
+from .vulkan import COMPUTE_BIND_POINT, COMPUTE_STAGE, ENUM, ffi, lib, new
 
 if TYPE_CHECKING:
     from .device import VulkanDevice
 
 STORAGE_BUFFER = ENUM.VkDescriptorType["VK_DESCRIPTOR_TYPE_STORAGE_BUFFER"]
-COMPUTE_BIND_POINT, COMPUTE_STAGE = 1, 0x20
 PUSHED = 1  # VK_DESCRIPTOR_SET_LAYOUT_CREATE_PUSH_DESCRIPTOR_BIT_KHR
 
 

@@ -20,7 +20,7 @@ from .heap import Buffer, Heap
 from .instance import Instance, Message
 from .physical import PhysicalDevice
 from .pipeline_cache import pipeline_cache
-from .vulkan import ENUM, NULL, check, ffi, lib, new, strings
+from .vulkan import COMPUTE_STAGE, ENUM, NULL, check, ffi, lib, new, strings
 
 if TYPE_CHECKING:
     from .executable import Executable
@@ -92,7 +92,7 @@ class VulkanDevice:
         pool = new("VkCommandPoolCreateInfo", flags=COMMAND_POOL_RESET, queueFamilyIndex=self.physical.queue_family)
         self._pool = self.create("CommandPool", pool)
         self.command_buffer_info = new("VkCommandBufferAllocateInfo", commandPool=self._pool, commandBufferCount=1)
-        constants = new("VkPushConstantRange", stageFlags=0x20, size=self.target.push_constant_bytes)
+        constants = new("VkPushConstantRange", stageFlags=COMPUTE_STAGE, size=self.target.push_constant_bytes)
         layout = new("VkPipelineLayoutCreateInfo", pushConstantRangeCount=1, pPushConstantRanges=constants)
         if self.target.bindings:
             self.descriptors = Descriptors(self)
@@ -166,7 +166,7 @@ class VulkanDevice:
         pipeline_info = new("VkComputePipelineCreateInfo", layout=self.layout)
         stage, entry = pipeline_info.stage, ffi.new("char[]", b"main")
         stage.sType = ENUM.VkStructureType["VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO"]
-        stage.stage, stage.module, stage.pName = 0x20, module[0], entry
+        stage.stage, stage.module, stage.pName = COMPUTE_STAGE, module[0], entry
         with pipeline_cache(self, shader.spirv) as known:
             result = lib.vkCreateComputePipelines(self.handle, known, 1, pipeline_info, NULL, pipeline)
         lib.vkDestroyShaderModule(self.handle, module[0], NULL)

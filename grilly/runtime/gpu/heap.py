@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import DeviceMemoryError
+from ..memory import ALIGNMENT
 from .holders import exhausted
 from .space import Space
 from .vulkan import ENUM, check, ffi, lib, new
@@ -19,7 +20,6 @@ from .vulkan import ENUM, check, ffi, lib, new
 if TYPE_CHECKING:
     from .device import VulkanDevice
 
-ALIGNMENT = 256  # of every buffer: enough for any vector load, and for the offsets that drivers ask for
 USAGE = sum(
     ENUM.VkBufferUsageFlagBits[f"VK_BUFFER_USAGE_{name}_BIT"]
     for name in ("STORAGE_BUFFER", "TRANSFER_SRC", "TRANSFER_DST", "SHADER_DEVICE_ADDRESS")

@@ -7,9 +7,9 @@ import numpy as np
 
 from ..border import COMPLEX
 from ..ir import Aval
+from ..memory import padded
 from .commands import Recording
 from .device import VulkanDevice
-from .heap import ALIGNMENT
 from .recordings import Recordings
 
 
@@ -23,7 +23,7 @@ class Upload:
     """
 
     def __init__(self, device: VulkanDevice, avals: dict[int, Aval], kept: Set[int]) -> None:
-        sizes = [-(-max(aval.nbytes, 1) // ALIGNMENT) * ALIGNMENT for aval in avals.values()]
+        sizes = [padded(aval) for aval in avals.values()]
         starts = [int(start) for start in np.cumsum([0, *sizes])]
         passing = len(avals) - len(kept)
         self._passing_bytes = starts[passing]

@@ -23,6 +23,7 @@ except OSError as error:
 ffi: Any = _vulkan.ffi
 lib: Any = _vulkan.lib
 NULL = ffi.NULL
+COMPUTE_BIND_POINT, COMPUTE_STAGE = 1, 0x20  # VkPipelineBindPoint, VkShaderStageFlagBits
 OUT_OF_MEMORY = ("VK_ERROR_OUT_OF_HOST_MEMORY", "VK_ERROR_OUT_OF_DEVICE_MEMORY")
 RESULTS: dict[int, str] = ffi.typeof("VkResult").elements
 

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..dtypes import BOOL, F32, U32
 from ..ir import Atom, Literal
-from ..shader.builder import BOOL, F32, U32, Builder, Ref
+from ..shader.builder import Builder, Ref
 from ..shader.spirv import Ext, Op
 
 TINY, HUGE, SCALE = -70, 100, 32  # below 2^TINY, and above 2^HUGE, a number is scaled by 2^SCALE
@@ -81,7 +82,7 @@ def _hidden(b: Builder, y: Ref, atom: Atom) -> Ref:
     """A divisor of which lavapipe does not find out that it is always 0: it would divide by anything then."""
     if not b.target.forgets_zeros or isinstance(atom, Literal):
         return y
-    bits = b.op(Op.BitwiseOr, U32, b.op(Op.Bitcast, U32, y), b.group(2))  # grids have one layer: its number is 0
+    bits = b.op(Op.BitwiseOr, U32, b.op(Op.Bitcast, U32, y), b.unseen_zero)
     return b.op(Op.Bitcast, y.dtype, bits)
 
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..dtypes import BOOL, F32, SHORT, U16, U32
 from ..ir import Atom, Equation, Literal
 from ..shader import floats16
-from ..shader.builder import BOOL, F32, U32, Builder, Ref
-from ..shader.floats16 import SHORT, U16
+from ..shader.builder import Builder, Ref
 from ..shader.spirv import Ext, Op
 from . import integers
 from .division import divided, square_root
@@ -140,9 +140,7 @@ def larger(b: Builder, x: Ref, y: Ref, smaller: bool = False, number: bool = Fal
         return b.op(Op.LogicalAnd if smaller else Op.LogicalOr, BOOL, x, y)
     if kind == "f" and number:  # false only where both are numbers and x is the smaller, or equal
         return b.select(b.op(Op.FUnordLessThan if smaller else Op.FUnordGreaterThan, BOOL, x, y), x, y)
-    more = {"f": Op.FOrdGreaterThan, "i": Op.SGreaterThan, "u": Op.UGreaterThan}
-    fewer = {"f": Op.FOrdLessThan, "i": Op.SLessThan, "u": Op.ULessThan}
-    first = b.op((fewer if smaller else more)[kind], BOOL, x, y)
+    first = b.op(ORDERS["lt" if smaller else "gt"][kind], BOOL, x, y)
     if kind == "f":
         first = b.op(Op.LogicalOr, BOOL, first, b.op(Op.FUnordNotEqual, BOOL, x, x))
     return b.select(first, x, y)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..dtypes import I32, U32
 from ..ir import Atom, Equation
 from ..shader.builder import Builder, Index, Ref
 from ..shader.indexing import Place, add, assume, guarded, less, scalar_place, sub
@@ -9,7 +10,6 @@ from ..shader.spirv import Op
 from .elementwise import converted, kind_of, larger
 from .pull import Pull, view
 
-I32, U32 = np.dtype(np.int32), np.dtype(np.uint32)
 COMPUTED = {"gather", "dynamic_slice"}  # what looks an element up wherever the program says
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..shader.builder import BOOL, U32, Builder, Ref
+from ..dtypes import BOOL, U32
+from ..shader.builder import Builder, Ref
 from ..shader.spirv import Ext, Op
 
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from ..ir import Atom, Value
 from ..shader.builder import Builder, Index, Ref
 from ..shader.indexing import Place, add, assume, div, less, mod, mul
+from ..target import Target
 from .pull import Pull
 from .task import WORKGROUP, Context, Task, groups_for, lanes_of
 
 ROWS = 8  # of a transposed array that neighbours read together at least: whole sectors of memory
 
 
-def groups(task: Task) -> int:
+def groups(task: Task, target: Target) -> int:
     size = math.prod(task.domain)
     return groups_for(size // lanes_of(size, task))
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..dtypes import BOOL, F32, SHORT, U32
 from ..ir import Equation
-from ..shader.builder import BOOL, F32, U32, Builder, Index, Ref
-from ..shader.floats16 import SHORT
+from ..shader.builder import Builder, Index, Ref
 from ..shader.indexing import add, assume, div, following, less, mod, mul
 from ..shader.quads import Quads
 from ..shader.spirv import Op
+from ..target import Target
 from .elementwise import converted, kind_of
 from .operand import Operand, product, tiled
 from .results import COLUMNS, store_neighbours
@@ -78,7 +79,7 @@ def count(sizes: Sizes) -> int:
     return tile(sizes).count(sizes)
 
 
-def groups(task: Task) -> int:
+def groups(task: Task, target: Target) -> int:
     return count(product(task.anchors[0]).sizes)
 
 
@@ -167,7 +168,7 @@ class _Workgroup:
         self.dtype = _of_sums(self.eqn.outputs[0].dtype)
         b, (_, rows, columns, _) = ctx.b, p.sizes
         across, down = max(1, -(-columns // t.columns)), max(1, -(-rows // t.rows))
-        group = assume(group, groups(task))
+        group = assume(group, groups(task, ctx.target))
         self.batch = div(b, group, across * down)
         self.row0 = mul(b, mod(b, div(b, group, across), down), t.rows)
         self.column0 = mul(b, mod(b, group, across), t.columns)

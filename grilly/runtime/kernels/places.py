@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from ..dtypes import U32
 from ..ir import Atom, Equation, Value
-from ..shader.builder import U32, Builder, Index, Ref
+from ..shader.builder import Builder, Index, Ref
 from ..shader.indexing import Place
 from .pull import Pull
 

@@ -14,6 +14,7 @@ from ..ir import Equation, Value
 from ..shader.builder import Builder, Index, Ref, Shared
 from ..shader.indexing import Place, add, assume, div, equal, less, mod, mul
 from ..shader.spirv import Op
+from ..target import Target
 from .elementwise import kind_of, larger
 from .pull import Pull
 from .task import WORKGROUP, Context, Task
@@ -92,7 +93,7 @@ def _power_of_two(n: int) -> int:
     return min(WORKGROUP, 1 << max(0, (n - 1).bit_length()))
 
 
-def groups(task: Task) -> int:
+def groups(task: Task, target: Target) -> int:
     operand, axes = _operand(task.anchors[0])
     return -(-max(1, math.prod(task.domain)) // layout(operand.shape, axes).outputs)
 
@@ -124,7 +125,7 @@ def emit(ctx: Context, task: Task, group: Index) -> None:
 
 def emit_stage(ctx: Context, task: Task) -> None:
     """Writes the reduction as a stage of a kernel of one workgroup: a loop over what would be its workgroups."""
-    b, count = ctx.b, groups(task)
+    b, count = ctx.b, groups(task, ctx.target)
 
     def body(group: Index, _: list) -> list:
         emit(ctx, task, group)

@@ -5,7 +5,8 @@ The instruction FRem goes by a rounded quotient, and is wrong as soon as that ne
 
 import numpy as np
 
-from ..shader.builder import BOOL, F32, U32, Builder, Ref
+from ..dtypes import BOOL, F32, U32
+from ..shader.builder import Builder, Ref
 from ..shader.spirv import Ext, Op
 
 SIGN, SIZE, INFINITY, FRACTION, HIDDEN = 0x80000000, 0x7FFFFFFF, 0x7F800000, 0x7FFFFF, 0x800000

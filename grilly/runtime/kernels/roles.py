@@ -11,7 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-from ..shader.builder import BOOL, Builder, Index, Ref
+from ..dtypes import BOOL
+from ..shader.builder import Builder, Index, Ref
 from ..shader.indexing import add, div, equal, least, mod, mul
 from ..shader.spirv import Op
 from .steps import parts_of
@@ -53,7 +54,7 @@ def is_stepping(b: Builder) -> Ref:
 
 def unseen(b: Builder, count: int) -> Index:
     """The same number: drivers that see how long a short loop is write all of it out, and read all it needs first."""
-    return add(b, b.group(2), count)  # grids have one layer: its number is 0
+    return add(b, b.unseen_zero, count)
 
 
 def rows_of(refs: Sequence[Ref], count: int) -> list[list[Ref]]:

@@ -7,8 +7,9 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 
+from ..dtypes import F32
 from ..ir import Atom, Aval, Equation, Graph, ScanParams, Value, WhileParams
-from ..shader.builder import F32, Index, Ref
+from ..shader.builder import Index, Ref
 from ..shader.indexing import add, assume, div, joined, less, mod, mul, scalar_place
 from ..target import Target
 from . import elementwise

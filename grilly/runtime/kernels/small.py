@@ -13,7 +13,7 @@ ROUNDS = 4  # of a GPU's workgroup that it takes at most: each is half a microse
 def is_small(task: Task, target: Target) -> bool:
     """Whether the task is a stage of a kernel of one workgroup. A CPU's dispatches are dear: there more of them are."""
     if task.kind == "reduction":
-        elements, rounds = task.anchors[0].inputs[0].size, reduction.groups(task)
+        elements, rounds = task.anchors[0].inputs[0].size, reduction.groups(task, target)
     else:
         elements = math.prod(task.domain)
         rounds = groups_for(elements)

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..dtypes import BOOL, U32
 from ..ir import Equation
-from ..shader.builder import BOOL, U32, Builder, Index, Ref, Shared
+from ..shader.builder import Builder, Index, Ref, Shared
 from ..shader.indexing import Place, add, assume, div, guarded, less, mod, mul
 from ..shader.spirv import Op
+from ..target import Target
 from .map import store_roots
 from .task import WORKGROUP, Context, Task
 
@@ -49,7 +51,7 @@ def spread(eqn: Equation) -> Spread:
     return Spread(rows, extent, min(eqn.params["block"], 1 << (extent - 1).bit_length()))
 
 
-def groups(task: Task) -> int:
+def groups(task: Task, target: Target) -> int:
     return spread(task.anchors[0]).groups
 
 

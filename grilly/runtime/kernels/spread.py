@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..dtypes import F32
 from ..ir import Equation
-from ..shader.builder import F32
 from ..shader.cooperative import HALVES
 from ..target import Target
 from .operand import Product, product, tiled

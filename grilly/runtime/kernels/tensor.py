@@ -10,11 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..dtypes import BOOL, F32
 from ..ir import Atom, Equation
-from ..shader.builder import BOOL, F32, Builder, Index, Ref
+from ..shader.builder import Builder, Index, Ref
 from ..shader.cooperative import HALVES, A, B, Matrices
 from ..shader.indexing import Place, add, assume, div, following, joined, less, mod, mul, safe, scalar_place
 from ..shader.spirv import Op
+from ..target import Target
 from .division import inverse_of_power
 from .results import ROWS, At, side_of, store_neighbours
 from .spread import DEPTH, FLOAT32, SPIKES, SPLIT, Spread, Strides, View, layout
@@ -27,7 +29,7 @@ TOGETHER, COMPUTED = 4, 2  # words of the result that an invocation stores at on
 BANKS = 8  # words that can be stored at once, one in each
 
 
-def groups(task: Task) -> int:
+def groups(task: Task, target: Target) -> int:
     spread = _spread(task)
     return spread.tile.count(spread.product.sizes)
 
@@ -249,7 +251,7 @@ class _Workgroup:
         self.staged = beside * self.long // FLOATS  # words of one run of a subgroup's sums
         self.staging = t.down * t.across * self.runs * self.staged
         self.m = m = Matrices(ctx.b, max(self.staging, t.words((left, right), self.spread.depth_last)))
-        self.batch, self.row0, self.column0 = self._corner(assume(group, groups(task)))
+        self.batch, self.row0, self.column0 = self._corner(assume(group, groups(task, ctx.target)))
         pointers = [ctx.pointers[value] for value in self.eqn.inputs[: left + right]]  # type: ignore[index]
         views = self.spread.views
         self.left = _Factor(self, A, views[A], pointers[:left], 0)

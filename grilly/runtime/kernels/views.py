@@ -1,14 +1,24 @@
 """Views: primitives whose elements are elements of their operands, found by index arithmetic. Never a kernel."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from ..ir import Equation
+from ..ir import Atom, Equation, Value
 from ..shader.builder import Ref
 from ..shader.indexing import Place, add, assume, div, equal, guarded, less, mod, mul, sub
 from .elementwise import as_signed
 from .pull import Pull, view
 
 SAME_PLACE = {"reshape", "squeeze", "expand_dims"}  # views that keep the linear index
+ONCE = SAME_PLACE | {"transpose"}  # views that show every element once
+
+
+def behind_reshapes(producer: Mapping[Value, Equation], atom: Atom) -> Atom:
+    """What an atom has its buffer from: of a reshape, that is what it reshapes."""
+    while isinstance(atom, Value) and (eqn := producer.get(atom)) and eqn.primitive in SAME_PLACE:
+        atom = eqn.inputs[0]
+    return atom
 
 
 @view("broadcast_in_dim")

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import U32
 from ..ir import Atom, Equation
-from ..shader.builder import U32, Builder, Index, Ref
+from ..shader.builder import Builder, Index, Ref
 from ..shader.indexing import Place, add, div, equal, guarded, less, mod, mul, sub
 from .elementwise import converted, ordered
 from .pull import Pull, view

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from ..ir import Atom, Equation, Graph, Literal, ScanParams, Value, with_body
 from ..kernels import elementwise
+from ..kernels.reduction import COMBINE
 from ..rewrite import Editor, live
 
 HEAVY = {"dot_general", "conv_general_dilated"}
@@ -147,7 +148,7 @@ def _reshape(editor: Editor, eqn: Equation, operands: list[Operand], steps: int)
     atom = operands[0].atom
     if eqn.params.get("dimensions") and eqn.primitive == "reshape":  # it transposes first
         order = (0, *(axis + 1 for axis in eqn.params["dimensions"]))
-        atom = editor.make("transpose", [atom], [atom.shape[axis] for axis in order], eqn, permutation=order)
+        atom = editor.transpose(atom, order, eqn)
     return _reshaped(editor, eqn, atom, (steps, *eqn.outputs[0].shape))
 
 
@@ -164,7 +165,7 @@ def _transpose(editor: Editor, eqn: Equation, operands: list[Operand], steps: in
     return _made(editor, eqn, [operands[0].atom], steps, permutation=order)
 
 
-@_rule("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "reduce_xor")
+@_rule(*COMBINE)
 def _reduce(editor: Editor, eqn: Equation, operands: list[Operand], steps: int) -> Atom:
     return _made(editor, eqn, [operands[0].atom], steps, axes=tuple(axis + 1 for axis in eqn.params["axes"]))
 
@@ -200,7 +201,7 @@ def _dot_general(editor: Editor, eqn: Equation, operands: list[Operand], steps: 
     if place == 0:
         return result
     order = (place, *(axis for axis in range(len(shape)) if axis != place))
-    return editor.make("transpose", [result], [shape[axis] for axis in order], eqn, permutation=order)
+    return editor.transpose(result, order, eqn)
 
 
 def _behind(axes: Sequence[int], operand: Operand) -> tuple[int, ...]:
@@ -215,7 +216,7 @@ def _convolution(editor: Editor, eqn: Equation, operands: list[Operand], steps: 
     shape = list(images.atom.shape[1:])
     batch, result = spec.lhs_spec[0], eqn.outputs[0]
     order = _joined(batch, len(shape))
-    moved = editor.make("transpose", [images.atom], [images.atom.shape[a] for a in order], eqn, permutation=order)
+    moved = editor.transpose(images.atom, order, eqn)
     shape[batch] *= steps
     out = list(result.shape)
     out[spec.out_spec[0]] *= steps
@@ -225,7 +226,7 @@ def _convolution(editor: Editor, eqn: Equation, operands: list[Operand], steps: 
     out[spec.out_spec[0] : spec.out_spec[0] + 1] = [steps, result.shape[spec.out_spec[0]]]
     apart = _reshaped(editor, eqn, merged, out)
     back = (spec.out_spec[0], *(axis for axis in range(len(out)) if axis != spec.out_spec[0]))
-    return editor.make("transpose", [apart], [out[axis] for axis in back], eqn, permutation=back)
+    return editor.transpose(apart, back, eqn)
 
 
 def _joined(batch: int, rank: int) -> tuple[int, ...]:

@@ -14,6 +14,14 @@ from ..shader.cooperative import HALVES
 from .sights import MOVES, Digit, Sight, seen
 
 
+def padded(shape: Iterable[int], padding: Iterable[tuple[int, int, int]]) -> tuple[int, ...]:
+    """The extents with so many zeros before, after, and between."""
+    return tuple(
+        low + (extent - 1) * (between + 1) + 1 + high
+        for extent, (low, high, between) in zip(shape, padding, strict=True)
+    )
+
+
 @dataclass(frozen=True)
 class Layout:
     """How images are stored: the axis of channels last, the others in order, among zeros."""
@@ -36,11 +44,7 @@ class Layout:
     @property
     def shape(self) -> tuple[int, ...]:
         """The extents as they are stored."""
-        extents = (self.images.shape[axis] for axis in self.order)
-        return tuple(
-            low + (extent - 1) * (between + 1) + 1 + high
-            for extent, (low, high, between) in zip(extents, self.padding, strict=True)
-        )
+        return padded([self.images.shape[axis] for axis in self.order], self.padding)
 
     def factors(self, sight: Sight) -> list[int] | None:
         """Places to one of the view's, along each axis; None where zeros between are not where it has them."""

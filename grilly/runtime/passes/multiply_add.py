@@ -6,11 +6,10 @@ numbers, which devices may lose in either. A scan waits for every instruction be
 
 import numpy as np
 
+from ..dtypes import F32
 from ..ir import Atom, Equation, Graph, Literal, Value, with_body
 from ..rewrite import Editor, live
 from ..target import Target
-
-F32 = np.dtype(np.float32)
 
 
 def multiply_adds(graph: Graph, target: Target) -> Graph:

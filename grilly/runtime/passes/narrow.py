@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
+from ..dtypes import BOOL
 from ..ir import Aval, Equation, Graph, ScanParams, Value
 from ..kernels.matmul import fetched_once
 from ..kernels.pull import RULES
 from ..kernels.scan import kind_of
 from ..rewrite import Editor
-from ..shader.floats16 import BOOL
 from .zero_one import zero_one
 
 LARGE = 1 << 20  # elements below which nobody feels their traffic

@@ -7,12 +7,12 @@ few parts up for itself; for many there is a kernel.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..dtypes import F32
 from ..ir import Atom, Equation, Graph, Value
 from ..kernels import matmul, spread
 from ..kernels.operand import product
 from ..rewrite import Editor
 from ..shader.cooperative import HALVES
-from ..shader.floats16 import F32
 from ..target import Target
 
 BUSY = 1024  # workgroups of ordinary products that keep a GPU busy

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import BOOL, F16, F32, I32
 from ..ir import Atom, Aval, Equation, Graph, Literal, Value
 from ..kernels.operand import Axes, Product, exchanged
 from ..kernels.spread import (
@@ -43,13 +44,13 @@ from ..kernels.spread import (
     tiles,
     whole,
 )
+from ..kernels.views import behind_reshapes
 from ..rewrite import Editor, common, live
 from ..shader.cooperative import HALVES
-from ..shader.floats16 import BOOL, F16, F32, I32
 from ..target import Target
-from .images import Album, Layout
+from .images import Album, Layout, padded
 from .parts import in_parts
-from .scales import behind, needs_two, reordered, scale_of_all, scale_of_rows, span, unshaped
+from .scales import behind, needs_two, scale_of_all, scale_of_rows, span
 from .scans import sizes_over_time
 from .zero_one import may_be_spikes, zero_one
 
@@ -194,11 +195,11 @@ def _in_one(editor: Editor, eqn: Equation, operand: Atom, axes: Axes) -> _Operan
     batch, first, last = _sizes(operand, axes)
     matrix = _matrix(editor, eqn, operand, axes)
     if first % HALVES == 0:
-        matrix = editor.make("reshape", [unshaped(editor, matrix)], (1, batch * first, last), eqn)
+        matrix = editor.make("reshape", [behind_reshapes(editor.producers, matrix)], (1, batch * first, last), eqn)
     matrix = _filled(editor, eqn, matrix, (1, LARGEST, DEPTH))
     count, rows, last = matrix.shape
     words = editor.make("reshape", [matrix], (count, rows // HALVES, HALVES, last), eqn)
-    parts = _halves(editor, eqn, reordered(editor, eqn, words, (0, 1, 3, 2)), None)
+    parts = _halves(editor, eqn, editor.transpose(words, (0, 1, 3, 2), eqn), None)
     shape = (batch, (rows if count == batch else first) // HALVES, last, HALVES)
     return _Operand(parts, columns(shape) if _is_depth_last(operand, axes) else stacks(shape))
 
@@ -234,7 +235,7 @@ def _in_words(editor: Editor, eqn: Equation, matrix: Value, depth_last: bool, ge
         cut, order, view = (batch, first, last // HALVES, HALVES), (0, 2, 1, 3), columns
     else:
         return matrix, plain(matrix.shape)
-    matrix = reordered(editor, eqn, editor.make("reshape", [matrix], cut, eqn), order)
+    matrix = editor.transpose(editor.make("reshape", [matrix], cut, eqn), order, eqn)
     return matrix, view(matrix.shape)
 
 
@@ -250,7 +251,7 @@ def _laid_out(editor: Editor, eqn: Equation, layout: Layout, view: View, parts: 
     array: Atom = images
     if parts is None:  # on its way, a byte holds what is 0 or 1
         array = editor.made("convert_element_type", [images], Aval(images.shape, BOOL), eqn, new_dtype=BOOL)
-    array = _padded(editor, eqn, reordered(editor, eqn, array, order), layout.padding)
+    array = _padded(editor, eqn, editor.transpose(array, order, eqn), layout.padding)
     if parts is not None:
         scale = scale_of_all(editor, eqn, behind(editor, images) or images)
         array = _scaled(editor, eqn, array, scale, ())
@@ -275,7 +276,7 @@ def _matrix(editor: Editor, eqn: Equation, atom: Atom, axes: Axes) -> Value:
     """A view with axes (batch, free, depth), or (batch, depth, free)."""
     sizes, order = _sizes(atom, axes), _order(atom, axes)
     if order != sorted(order):
-        atom = reordered(editor, eqn, atom, order)
+        atom = editor.transpose(atom, order, eqn)
     return editor.make("reshape", [atom], sizes, eqn)
 
 
@@ -300,9 +301,6 @@ def _padded(editor: Editor, eqn: Equation, array: Value, padding: Sequence[tuple
     """The array with zeros before, after, and between."""
     if not any(map(any, padding)):
         return array
-    shape = [
-        low + (n - 1) * (between + 1) + 1 + high for n, (low, high, between) in zip(array.shape, padding, strict=True)
-    ]
     zero = Literal(np.zeros((), array.dtype))
-    aval = Aval(tuple(shape), array.dtype)
+    aval = Aval(padded(array.shape, padding), array.dtype)
     return editor.made("pad", [array, zero], aval, eqn, padding_config=tuple(padding))

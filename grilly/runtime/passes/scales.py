@@ -8,16 +8,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..dtypes import BOOL, F32, U32
 from ..ir import Atom, Aval, Equation, Literal, Value
 from ..kernels.operand import Axes
-from ..kernels.views import SAME_PLACE
+from ..kernels.views import ONCE, behind_reshapes
 from ..rewrite import Editor
-from ..shader.floats16 import BOOL, F32, U32
 from .split import split
 from .zero_one import shows
 
 OF = {"abs": F32, "exponent": U32}  # what is folded of elements, and its dtype
-VIEWS = {"reshape", "squeeze", "expand_dims", "transpose"}  # that show every element once
 
 
 def scale_of_rows(editor: Editor, eqn: Equation, operand: Atom, axes: Axes) -> Value:
@@ -50,7 +49,7 @@ def _by_rows(editor: Editor, eqn: Equation, operand: Atom, axes: Axes, of: str, 
     found = _along(editor, eqn, operand, folded, of, fold)
     kept = [*axes[0], *axes[1]]
     if kept != left:
-        found = reordered(editor, eqn, found, [left.index(axis) for axis in kept])
+        found = editor.transpose(found, [left.index(axis) for axis in kept], eqn)
     sizes = [math.prod(operand.shape[axis] for axis in group) for group in axes[:2]]
     return editor.make("reshape", [found], sizes, eqn)
 
@@ -64,7 +63,7 @@ def _steps(editor: Editor, eqn: Equation, operand: Atom, axes: Axes) -> Value | 
     last = tuple(range(len(operand.shape)))[-count:]
     if (axes[0] and "parts" not in eqn.params) or tuple(axes[1]) != last:
         return None
-    free, base = operand.shape[-count:], unshaped(editor, operand)
+    free, base = operand.shape[-count:], behind_reshapes(editor.producers, operand)
     made = editor.producers.get(base) if isinstance(base, Value) else None
     if made is None or made.primitive != "scan" or base not in made.outputs[made.params["scan"].carries :]:
         return None
@@ -81,8 +80,8 @@ def scale_of_all(editor: Editor, eqn: Equation, array: Atom) -> Value:
 def _along(editor: Editor, eqn: Equation, array: Atom, axes: Sequence[int], of: str, fold: str) -> Atom:
     """Elements folded along axes. Rows are folded row by row in what reshapes show: others may look there."""
     base, shape = array, [extent for axis, extent in enumerate(array.shape) if axis not in axes]
-    if axes == [len(array.shape) - 1] and unshaped(editor, array).shape[-1:] == array.shape[-1:]:
-        base = unshaped(editor, array)
+    if axes == [len(array.shape) - 1] and behind_reshapes(editor.producers, array).shape[-1:] == array.shape[-1:]:
+        base = behind_reshapes(editor.producers, array)
         axes = [len(base.shape) - 1]
     elements = editor.made(of, [base], Aval(base.shape, OF[of]), eqn)
     found = _folded(editor, eqn, fold, elements, axes)
@@ -113,19 +112,5 @@ def behind(editor: Editor, operand: Atom) -> Value | None:
         if not shows(made) or not isinstance(made.inputs[0], Value):
             break
         operand = made.inputs[0]
-        found = operand if made.primitive not in VIEWS else found
+        found = operand if made.primitive not in ONCE else found
     return found
-
-
-def reordered(editor: Editor, eqn: Equation, array: Atom, order: Sequence[int]) -> Value:
-    """Its axes in another order."""
-    shape = [array.shape[axis] for axis in order]
-    return editor.make("transpose", [array], shape, eqn, permutation=tuple(order))
-
-
-def unshaped(editor: Editor, atom: Atom) -> Atom:
-    """What reshapes show."""
-    producers = editor.producers
-    while isinstance(atom, Value) and atom in producers and producers[atom].primitive in SAME_PLACE:
-        atom = producers[atom].inputs[0]
-    return atom

@@ -3,12 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from ..ir import Atom, Equation, Graph, Literal, ScanParams, Value
+from ..kernels.views import ONCE, behind_reshapes
 from ..rewrite import Editor
-
-SHOWING = {"reshape", "squeeze", "expand_dims", "transpose"}  # what products see through
 
 
 def time_first(graph: Graph) -> Graph:
@@ -32,9 +29,7 @@ def time_first(graph: Graph) -> Graph:
 def _of_all_steps(graph: Graph, eqn: Equation) -> tuple[Value, tuple[int, ...]] | None:
     """The steps that a sum adds up, and over which axes of a step besides; None where it is no such sum."""
     operand, axes = eqn.inputs[0], [int(axis) for axis in eqn.params["axes"]]
-    steps = operand
-    while steps in graph.producer and graph.producer[steps].primitive == "reshape":  # type: ignore[index]
-        steps = graph.producer[steps].inputs[0]  # type: ignore[index]
+    steps = behind_reshapes(graph.producer, operand)
     made = graph.producer.get(steps)  # type: ignore[arg-type]
     if made is None or steps not in _stacked(made) or steps.dtype.kind != "f" or not _for_products(graph, steps, eqn):
         return None
@@ -52,7 +47,7 @@ def _for_products(graph: Graph, steps: Value, besides: Equation) -> bool:
     """Whether products alone read a value, besides one equation."""
     readers = [eqn for eqn in graph.consumers.get(steps, ()) if eqn is not besides]
     return steps not in graph.outputs and all(
-        eqn.primitive == "dot_general" or (eqn.primitive in SHOWING and _for_products(graph, eqn.outputs[0], besides))
+        eqn.primitive == "dot_general" or (eqn.primitive in ONCE and _for_products(graph, eqn.outputs[0], besides))
         for eqn in readers
     )
 
@@ -121,9 +116,7 @@ class _ScanEditor:
     def add_fold(self, primitive: str, part: Atom) -> Value:
         """One more carry, from 0 on, which folds `part` in; gives its last value."""
         before, after, total = Value(part.aval), Value(part.aval), Value(part.aval)
-        zero = Literal(np.zeros((), part.dtype))
-        shape = part.shape
-        start = self.editor.make("broadcast_in_dim", [zero], shape, self.eqn, shape=shape, broadcast_dimensions=())
+        start = self.editor.zeros(part.aval, self.eqn)
         self.equations.append(Equation(primitive, (before, part), (after,), {}, self.eqn.source))
         self.inputs.insert(self.scan.consts + self.carries, before)
         self.operands.insert(self.scan.consts + self.carries, start)

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..dtypes import F32
 from ..ir import Aval, Equation, Graph, Literal, Value
 from ..kernels import elementwise, scan
 from ..kernels.operand import WIDE, product
 from ..kernels.views import SAME_PLACE
 from ..rewrite import Editor
-from ..shader.floats16 import F32
 
 DEEPEST = 16  # terms
 

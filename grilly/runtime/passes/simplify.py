@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..ir import Atom, Aval, Equation, Graph, Literal, ScanParams, Value, WhileParams, with_body
+from ..kernels.reduction import COMBINE
 from ..rewrite import Editor, common, live
 from .apart import taken_apart
 from .hoist import hoisted
@@ -43,7 +44,7 @@ def _no_step(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
     if scan.length:
         return None
     carries = [editor.now(atom) for atom in eqn.inputs[scan.consts : scan.consts + scan.carries]]
-    return [*carries, *(_empty(editor, eqn, value) for value in eqn.outputs[scan.carries :])]
+    return [*carries, *(editor.zeros(value.aval, eqn) for value in eqn.outputs[scan.carries :])]
 
 
 def _unchanged(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
@@ -64,11 +65,6 @@ def _unchanged(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
     if moving:
         editor.equations.append(replace(eqn, inputs=inputs, outputs=results, params={"while": params}))
     return [operands[consts + k] if consts + k in same else value for k, value in enumerate(eqn.outputs)]
-
-
-def _empty(editor: Editor, eqn: Equation, like: Value) -> Value:
-    zero = Literal(np.zeros((), like.dtype))
-    return editor.make("broadcast_in_dim", [zero], like.shape, eqn, shape=like.shape, broadcast_dimensions=())
 
 
 def _same(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
@@ -196,7 +192,7 @@ def _transpose(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
 def _product(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
     """A product without elements needs no kernel; that of a transpose is one of other axes."""
     if not eqn.outputs[0].size:
-        return [_empty(editor, eqn, eqn.outputs[0])]
+        return [editor.zeros(eqn.outputs[0].aval, eqn)]
     depth, batch = (list(map(tuple, pair)) for pair in eqn.params["dimension_numbers"])
     inputs = list(map(editor.now, eqn.inputs))
     for side, operand in enumerate(eqn.inputs):
@@ -217,8 +213,7 @@ def _product(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
 def _transposed(editor: Editor, eqn: Equation, atom: Atom, permutation: Sequence[int]) -> Atom:
     if list(permutation) == list(range(len(permutation))):
         return atom
-    shape = [atom.shape[axis] for axis in permutation]
-    return editor.make("transpose", [atom], shape, eqn, permutation=tuple(permutation))
+    return editor.transpose(atom, permutation, eqn)
 
 
 REWRITES: dict[str, Rewrite] = {
@@ -235,7 +230,5 @@ REWRITES: dict[str, Rewrite] = {
     "conv_general_dilated": _convolution,
     "dot_general": _product,
     "select_and_scatter_add": _scatter,
-    **dict.fromkeys(
-        ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "reduce_xor"), _reduction
-    ),
+    **dict.fromkeys(COMBINE, _reduction),
 }

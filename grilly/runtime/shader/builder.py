@@ -9,16 +9,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..dtypes import BOOL, F32, SHORT, U8, U16, U32
 from ..ir import Aval
 from ..target import Target
 from . import floats16
-from .floats16 import SHORT, U16
 from .pointers import Addresses, Bindings
 from .register import Index as Index
 from .register import Ref as Ref
 from .spirv import Decoration, Ext, Module, Op, Storage, words
 
-U8, U32, F32, BOOL = (np.dtype(t) for t in (np.uint8, np.uint32, np.float32, np.bool_))
 # Float operations that a driver might otherwise fuse or reorder.
 EXACT = {Op.FAdd, Op.FSub, Op.FMul, Op.FDiv, Op.FNegate}
 # ... and those whose result a 16-bit float cannot hold.
@@ -127,7 +126,7 @@ class Builder:
         zeros = [self.const(np.array(zero, x.dtype)).id for zero in (0.0, -0.0)]
         if x.id not in zeros:
             return x
-        computed = self.op(Op.ConvertUToF, x.dtype, self.group(2))  # grids have one layer: its number is 0
+        computed = self.op(Op.ConvertUToF, x.dtype, self.unseen_zero)
         return computed if x.id == zeros[0] else self.op(Op.FNegate, x.dtype, computed)
 
     def select(self, condition: Ref | bool, yes: Ref, no: Ref) -> Ref:
@@ -186,6 +185,11 @@ class Builder:
     def group(self, axis: int) -> Ref:
         """The number of this workgroup along an axis of the grid."""
         return self.component(WORKGROUP_ID, axis)
+
+    @property
+    def unseen_zero(self) -> Ref:
+        """0, though no driver knows before the kernel runs: grids have one layer, and this is its number."""
+        return self.group(2)
 
     def once(self, key: tuple, dtype: np.dtype, write: Callable[[], int]) -> Ref:
         """The register that holds `key`: written now, unless an enclosing scope has it."""

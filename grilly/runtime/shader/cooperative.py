@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .builder import F32, U32, Builder, Index, Ref
+from ..dtypes import F32, U32
+from .builder import Builder, Index, Ref
 from .spirv import VULKAN, Op, Storage, words
 
 SUBGROUP = 3  # the scope

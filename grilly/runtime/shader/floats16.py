@@ -9,36 +9,21 @@ References:
     S. A. Figueroa, "When is double rounding innocuous?" (1995).
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from jax import numpy as jnp
 
-from ..target import Target
-from .spirv import Module, Op
+from ..dtypes import BF16, BOOL, F16, F32, U16, U32
+from .instructions import Instructions
+from .spirv import Op
 
-F16, BF16 = np.dtype(np.float16), np.dtype(jnp.bfloat16)
-F32, U16, U32, I32, BOOL = (np.dtype(t) for t in (np.float32, np.uint16, np.uint32, np.int32, np.bool_))
-SHORT = frozenset({F16, BF16})
 SIGN, SIZE, INFINITY = 0x80000000, 0x7FFFFFFF, 0x7F800000  # of a float32's bits
 LEAST_NORMAL, TOO_LARGE = 0x38800000, 0x47800000  # of float16: 2 ** -14 and 2 ** 16, as float32's bits
 SCALED = 127 + 127 + 14  # the sum of the exponents, as float32's bits have them, of the largest number and its scale
 COUNT = 20  # the bit from which on a sum of exponents counts them: there is room for 4095
 FAR = 24  # bits of a float32: where terms lie further below the largest on average, few add anything
 REBIAS = 112  # between the exponents of float16 and float32
-
-
-class Instructions(Protocol):
-    """The part of a Builder that is needed here."""
-
-    module: Module
-    target: Target
-
-    def op(self, op: Op, dtype: np.dtype, *operands: Any) -> Any: ...
-    def const(self, value: Any) -> Any: ...
-    def select(self, condition: Any, yes: Any, no: Any) -> Any: ...
-    def once(self, key: tuple, dtype: np.dtype, write: Callable[[], int]) -> Any: ...
 
 
 def rounded(b: Instructions, x: Any, dtype: np.dtype) -> Any:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
-from .builder import BOOL, U32, Builder, Index, Ref
+from ..dtypes import BOOL, U32
+from .builder import Builder, Index, Ref
 from .spirv import Op
 
 LIMIT = 1 << 32

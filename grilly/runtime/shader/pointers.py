@@ -4,24 +4,14 @@ The kernel around it is the same. Addresses have no limits; bindings are what sy
 the tests run with these too.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from .spirv import Decoration, Module, Op, Storage
-
-U32 = np.dtype(np.uint32)
-
-
-class Instructions(Protocol):
-    """The part of a Builder that is needed here."""
-
-    module: Module
-
-    def op(self, op: Op, dtype: np.dtype, *operands: Any) -> Any: ...
-    def const(self, value: Any) -> Any: ...
-    def once(self, key: tuple, dtype: np.dtype, write: Callable[[], int]) -> Any: ...
+from ..dtypes import U32
+from .instructions import Instructions
+from .spirv import Decoration, Op, Storage
 
 
 class Addresses:
