@@ -36,6 +36,8 @@ class Record(NamedTuple):
     states: tuple  # (name, shape, dtype) of each float that the neurons' states held after it
     variables: Variables  # that it was called with
     learned: dict[str, Any]  # the parameters that are learned
+    follows: tuple[str, ...]  # the layers whose states it found as the record before had left them
+    mark: object  # what tells a layer that this call left its state
 
 
 class Compiled(NamedTuple):
@@ -74,7 +76,7 @@ class Calls:
         variables = layout.on_device()
         steady = variables._replace(states={})
         out, states, buffers = self.compiled(layout).forward(steady, variables.states, inputs, key)
-        layout.write_changes(states, buffers)
+        self._leave(layout, states, buffers, None)
         self.forget("in training: the last one was in evaluation mode, train() ends that")
         return out
 
@@ -89,9 +91,18 @@ class Calls:
         if all(state is None for state in variables.states.values()):
             self._records.clear()
         kept = tuple((name, leaf.shape, leaf.dtype) for name, leaf in _floats(states)[0].items())
-        self._records.append(Record(residuals, _aval(out), kept, variables, learned))
-        layout.write_changes(states, buffers)
+        last, mark = self._records[-1].mark if self._records else None, object()
+        follows = tuple([name for name, node in layout.nodes.items() if last and node._mark is last])
+        self._records.append(Record(residuals, _aval(out), kept, variables, learned, follows, mark))
+        self._leave(layout, states, buffers, mark)
         return out
+
+    @staticmethod
+    def _leave(layout: Layout, states: dict[str, Any], buffers: dict[str, Any], mark: object) -> None:
+        """Puts what a call changed into the modules."""
+        layout.write_changes(states, buffers)
+        for node in layout.nodes.values():
+            vars(node)["_mark"] = mark
 
     def _refuse_spent(self, layout: Layout) -> None:
         for name, node in layout.nodes.items():
@@ -117,7 +128,9 @@ class Calls:
         for record, part in zip(reversed(records), reversed(grads), strict=True):
             old = {name: p.grad for name, p in layout.parameters.items() if p.grad is not None}
             vjp = record.residuals.vjp((record.variables, record.learned))
-            summed, carried, given = backward(vjp, part, carried, old, record.out, record.states, share)
+            summed, earlier, given = backward(vjp, part, carried, old, record.out, record.states, share)
+            follows = tuple(f"[{name!r}]" for name in record.follows)  # as paths begin
+            carried = {path: g for path, g in earlier.items() if path.startswith(follows)}
             for name, total in summed.items():
                 layout.parameters[name].grad = total
             inputs.insert(0, given)
@@ -208,7 +221,7 @@ def _backward(vjp: Any, grad: Any, carried: dict, old: dict, out: tuple, states:
     Args:
         vjp: The record's.
         grad: By its output, or (then broadcast) by a mean that this output has a part in.
-        carried: By the states that it left, as far as a later record started from them.
+        carried: By the states that it left, as far as the next record started from them.
         old: The gradients to add to.
         out: The shape and dtype of its output.
         states: Name, shape and dtype of each state.

@@ -44,13 +44,14 @@ class Module:
     random = False
     _state: Any
     _spent: bool  # whether backward has gone through the calls that led to the state
+    _mark: object  # of the recorded call that left the state; None where backward must not go on to it
     _device: Device | None
     _edits = 0  # attributes set so far, of all modules: what was derived from them may be out of date
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Sets what every module has, so that a class of yours need not call `super().__init__()`."""
         self = super().__new__(cls)
-        vars(self).update(training=True, _state=None, _spent=False, _device=None)
+        vars(self).update(training=True, _state=None, _spent=False, _mark=None, _device=None)
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -216,7 +217,8 @@ class Module:
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickles: without what belongs to this process."""
-        return {name: value for name, value in vars(self).items() if name not in ("_calls", "_device", "_tree")}
+        own = "_calls", "_device", "_mark", "_tree"
+        return {name: value for name, value in vars(self).items() if name not in own}
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:
         vars(self).update(attributes)
@@ -264,7 +266,7 @@ class Module:
     def _cut(self, keep_state: bool) -> None:
         for module in self.modules():
             held = vars(module)
-            held["_spent"] = False
+            held["_spent"], held["_mark"] = False, None
             if not keep_state:
                 held["_state"] = None
             if "_calls" in held:

@@ -213,7 +213,7 @@ def forbid_compiling(monkeypatch):
     def compiling(*_):
         raise AssertionError("compiled again")
 
-    monkeypatch.setattr(plans, "lowered", compiling)
+    monkeypatch.setattr(plans, "lower_graph", compiling)
 
 
 def test_a_plan_is_found_again(folder, monkeypatch):
