@@ -43,7 +43,7 @@ def measure(title: str, call: Callable[[], object]) -> None:
     call(), call(), call()
     rows = []
     for _ in range(ROUNDS):
-        device.wait_for(device._submitted)
+        device.wait_idle()
         submits.seconds, start = 0.0, time.thread_time()
         for _ in range(CALLS):
             call()

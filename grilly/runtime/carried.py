@@ -53,6 +53,8 @@ class Carried:
             array._storage = storage
         seen = list(map(Array, storages[:shown] + storages[carried:], way.forms))
         self._shown = seen[:shown]
+        if not way.steady:
+            self._take_forms(way)
         return jax.tree_util.tree_unflatten(way.structure, seen)
 
     @property
@@ -66,8 +68,14 @@ class Carried:
     def _way(self, given: tuple, key: tuple) -> "_Way":
         """How a call runs such as there was none before."""
         compiled = self._jitted.compiled(self._jitted.concrete(self._with(given), {}))
-        self._ways[key] = _Way(compiled)
+        self._ways[key] = _Way(compiled, [array._form for array in self._shown + self._hidden])
         return self._ways[key]
+
+    def _take_forms(self, way: "_Way") -> None:
+        """Other shapes or dtypes are carried from now on: other ways."""
+        for array, form in zip(self._hidden, way.left[len(self._shown) :], strict=True):
+            array._form = form
+        self._ways = {}
 
     def _argument(self, given: tuple, k: int) -> str:
         """What a message calls leaf `k` of what is given."""
@@ -77,8 +85,18 @@ class Carried:
 class _Way:
     """How calls run whose given arrays have the same forms."""
 
-    def __init__(self, compiled: Compiled) -> None:
-        self.compiled = compiled
+    def __init__(self, compiled: Compiled, found: list[Form]) -> None:
+        self.compiled, self._found = compiled, found
+
+    @functools.cached_property
+    def left(self) -> list[Form]:
+        """The forms of what is carried, after a call."""
+        return self.compiled.forms[: len(self._found)]
+
+    @functools.cached_property
+    def steady(self) -> bool:
+        """Whether what is carried keeps its forms: a buffer may turn from int to float, say."""
+        return self.left == self._found
 
     @functools.cached_property
     def structure(self) -> Any:

@@ -73,7 +73,7 @@ def mixed(device):
 def census(device):
     """What a leak would show in: Vulkan's objects, device and host memory, allocations; Python's objects and bytes."""
     gc.collect()
-    device.wait_for(device._submitted)
+    device.wait_idle()
     vulkan = device.counts()
     recordings = vulkan.pop("CommandBuffer")
     memory = device.heap.used, device.host_heap.used, device.allocations

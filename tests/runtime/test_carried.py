@@ -127,3 +127,20 @@ def test_an_array_of_another_device_is_refused(device):
 
     with pytest.raises(DeviceError, match="argument 3 of `momentum` lives on cpu"):
         step(grilly.put(W, "cpu"), {"y": 1.0})
+
+
+def test_what_is_carried_may_take_other_shapes_and_dtypes(place):
+    def latest(shown, hidden, fixed, x):
+        return ([x + shown[0][0].sum()],), ([hidden[0][0] * 1.5],), hidden[0][0]
+
+    put = partial(grilly.put, device=place)
+    program = grilly.jit(latest, device=place, donate_argnums=(0, 1))
+    step = Carried(program, ([put(np.array([1, 2], np.int32))],), ([put(np.int32(2))],), ())
+    kept, count = np.array([1, 2]), 2.0
+
+    for n in (4, 4, 2, 4, 2, 2):
+        x = np.arange(n, dtype=np.float32)
+        (shown,), out = step(x)
+
+        assert_same((shown, out), ([x + kept.sum()], count))
+        kept, count = x + kept.sum(), 1.5 * count

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from device_plans import CHAIN, FLOATS, RAMP, SIMPLE, SIZE, SUM, UPDATE, plan
 
+import grilly
 from grilly.runtime.gpu.executable import Executable
 from grilly.runtime.plan import Argument, Constant, Output
 
@@ -149,16 +150,27 @@ def test_a_loop_that_never_waits_has_few_recordings(device):
     np.testing.assert_array_equal(device.get(state, FLOATS), A)
 
 
+def test_memory_that_was_given_back_and_came_again_is_another_buffer(own_device):
+    own_device.heap._block_bytes = 1 << 16  # x has a block of its own
+    program = grilly.jit(lambda x, y: (x, y + x[0]), device=own_device)  # x is uploaded into the result itself
+    for k in range(6):
+        kept, total = program(np.full(1 << 22, k, np.float32), np.full(3, k, np.float32))
+        np.testing.assert_array_equal(kept, np.full(1 << 22, k))
+        np.testing.assert_array_equal(total, np.full(3, 2 * k))
+        del kept, total
+        own_device.trim()
+
+
 def test_an_executable_takes_its_memory_with_it(device):
     Executable(device, CHAIN)([A, B])
-    device.wait_for(device._submitted)
+    device.wait_idle()
     gc.collect()  # what earlier tests left must not be freed midway
     counts, used, host = device.counts(), device.heap.used, device.host_heap.used
     for _ in range(3):
         executable = Executable(device, CHAIN)
         executable([A, B])
         executable([device.put(A), B])
-        device.wait_for(device._submitted)
+        device.wait_idle()
         del executable
 
     assert device.counts() == counts

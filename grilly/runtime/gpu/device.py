@@ -220,9 +220,15 @@ class VulkanDevice:
             else:
                 self.retired.append((value, handle))
 
+    def wait_idle(self) -> None:
+        """Waits for all that was submitted."""
+        self.wait_for(self._submitted)
+
     def trim(self) -> None:
         """Waits until the device is idle, and gives unused memory back to the driver."""
-        self.wait_for(self._submitted)
+        self.wait_idle()
+        for executable in self.executables:
+            executable.forget()
         self.collect()
         self.heap.trim()
         self.host_heap.trim()

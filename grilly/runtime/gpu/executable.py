@@ -113,6 +113,13 @@ class Executable:
                     buffer.value = done
             return self._results(values, fresh)
 
+    def forget(self) -> None:
+        """Drops recordings and upload slots. Recordings are found by addresses, but name buffers too: where memory is
+        given back, another buffer may come to lie at the same address.
+        """
+        self._recordings = Recordings()
+        self._slots.clear()
+
     def held(self) -> Held:
         """What it holds of the device's memory."""
         arena = (self._arena.nbytes if self._arena else 0) + (self._prepared.nbytes if self._prepared else 0)
