@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from .module import Module
 
 
+OWN = frozenset(
+    {"_calls", "_device", "_mark", "_spent", "_state", "_tree"}
+)  # a module's attributes that no trace reads
+
+
 class Variables(NamedTuple):
     """The arrays of a net, by name."""
 
@@ -250,14 +255,36 @@ def _holds_leaves(value: Any) -> bool:
 
 def _choices(module: "Module") -> tuple:
     """What decides a module's trace beside its arrays: its other attributes, by value where they have one."""
-    return tuple((name, _hashable(value)) for name, value in vars(module).items() if name[0] != "_")
+    return tuple((name, _hashable(value)) for name, value in vars(module).items() if name not in OWN)
 
 
 def _hashable(value: Any) -> Any:
+    """What is equal for values of which a trace makes the same; a list that was changed in place is another."""
     if _holds_leaves(value):
         return jax.tree.structure(value)
+    if isinstance(value, list | tuple):
+        return type(value), tuple(map(_hashable, value))
+    if isinstance(value, dict):
+        return type(value), tuple((key, _hashable(item)) for key, item in value.items())
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return value.shape, value.dtype.str, value.tobytes()
+    if isinstance(value, float):
+        return type(value), value.hex()  # 0.0 and -0.0 are not the same, and NaN is
     try:
         hash(value)
     except TypeError:
-        return id(value)
-    return value
+        return _Same(value)
+    return type(value), value
+
+
+class _Same:
+    """Equal to what holds the same object, which it keeps: its address is nobody else's."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other._value is self._value
+
+    def __hash__(self) -> int:
+        return id(self._value)

@@ -55,6 +55,13 @@ class Module:
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
+        held = vars(self).get(name)
+        if isinstance(held, Parameter | Buffer) and not isinstance(value, Parameter | Buffer | None):
+            kind = type(held).__name__
+            raise ParameterError(
+                f"{name} of this {type(self).__name__} is a {kind}, and a {type(value).__name__} in its place would be "
+                f"neither learned nor saved. Set its data, module.{name}.data = array; or another nn.{kind}(array)."
+            )
         object.__setattr__(self, name, value)
         Module._edits += 1
         if isinstance(value, Parameter):
@@ -227,7 +234,9 @@ class Module:
         return self._copied(self.__getstate__())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self._copied(copy.deepcopy(self.__getstate__(), memo))
+        copied = memo[id(self)] = self._copied({})  # at once: a module inside may refer to this one
+        vars(copied).update(copy.deepcopy(self.__getstate__(), memo))
+        return copied
 
     def _copied(self, attributes: dict[str, Any]) -> Self:
         """A module on the same device."""

@@ -335,6 +335,68 @@ def test_setting_an_attribute_is_seen_by_the_next_call(place):
     np.testing.assert_array_equal(net(X), 3 * X)
 
 
+class Scaled(nn.Module):
+    """Computes with an attribute that is no array of the net's: a constant of its trace."""
+
+    def __init__(self, scale):
+        self._scale = scale
+
+    def forward(self, x):
+        return x * np.asarray(self._scale)
+
+
+def set_anew(net, scale):
+    net._scale = scale
+
+
+def set_twice(net, scale):
+    net._scale = [9.0]  # which gives up the address of the first one, that the second may come to have
+    net._scale = scale
+
+
+def set_in_place(net, scale):
+    net._scale[0] = scale[0]
+    net.another = None  # any attribute of any module
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [(list, set_anew), (list, set_twice), (list, set_in_place), (np.array, set_anew), (np.array, set_twice)],
+)
+def test_an_attribute_of_any_kind_is_seen(place, change, kind):
+    net = Scaled(kind([1.0])).to(place)
+    for k in range(1, 8):
+        change(net, kind([float(k)]))
+        np.testing.assert_array_equal(net(X), k * X)
+
+
+def test_numbers_that_are_equal_and_yet_not_the_same_are_seen(place):
+    net = Scaled(0.0).to(place)
+    for scale in (0.0, -0.0, 1.0, True, 1):
+        net._scale = scale
+        np.testing.assert_array_equal(np.signbit(net(X)), np.signbit(X * np.float32(scale)))
+
+
+def test_an_array_in_the_place_of_a_parameter_is_refused(place):
+    layer = nn.Linear(D, C).to(place)
+    said = (
+        "weight of this Linear is a Parameter, and a ndarray in its place would be neither learned nor saved. Set its "
+        "data, module.weight.data = array; or another nn.Parameter(array)."
+    )
+    with raises(ParameterError, said):
+        layer.weight = np.ones((C, D), np.float32)
+    layer.weight, layer.bias = nn.Parameter(np.ones((C, D))), None
+    np.testing.assert_array_equal(layer(X[0]), X[0].sum(-1, keepdims=True).repeat(C, -1))
+
+
+def test_a_module_that_knows_its_parent_can_be_copied(place):
+    net = nn.Sequential(nn.Linear(D, C)).to(place)
+    vars(net[0])["parent"] = [net]  # in a list: no child
+    copied = copy.deepcopy(net)
+    assert copied[0].parent[0] is copied
+    assert copied is not net
+
+
 def test_a_module_without_a_forward_says_so():
     class Empty(nn.Module):
         pass
