@@ -17,7 +17,7 @@ from .nn.parameter import Parameter
 from .nn.random import source
 from .nn.silence import Silence, longer
 from .optim import Optimizer
-from .optim.optimizer import Update
+from .optim.optimizer import IN_PLACE, Update
 from .runtime import Array, Carried, Device, Jit, jit, put
 from .runtime.trace import is_tracing
 
@@ -82,12 +82,24 @@ class TrainStep:
     ) -> None:
         self._net, self._loss, self._optimizer, self._encoder = net, loss_fn, optimizer, encoder
         self._precision = precision
-        self._compiled: dict[tuple, Jit] = {}
-        self._shapes: dict[tuple, tuple[int, ...]] = {}  # of the rate
         self._key: Array | None = None
         self._seeded = -1  # which setting of the seed the key is of
-        self._going: _Going | None = None
+        self._settle()
         self._names(net.calls.layout)
+
+    def _settle(self) -> None:
+        """What belongs to this very net and optimizer, in this process."""
+        self._compiled: dict[tuple, Jit] = {}
+        self._shapes: dict[tuple, tuple[int, ...]] = {}  # of the rate
+        self._going: _Going | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles, of the net and the optimizer, too."""
+        return {name: value for name, value in vars(self).items() if name not in ("_compiled", "_shapes", "_going")}
+
+    def __setstate__(self, attributes: dict[str, Any]) -> None:
+        vars(self).update(attributes)
+        self._settle()
 
     def __call__(self, x: Any, labels: Any) -> tuple[Array, Array]:
         """Trains the net by one batch.
@@ -209,6 +221,7 @@ class TrainStep:
         if setting not in self._compiled:
             step = self._pure(layout, names, numbers, choices)
             self._compiled[setting] = jit(step, device=layout.device, donate_argnums=(0, 1))
+            self._compiled[setting].advice = IN_PLACE
         return self._compiled[setting]
 
     def _pure(self, layout: Layout, names: dict[str, str], numbers: tuple, choices: tuple) -> Callable:

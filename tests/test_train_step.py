@@ -1,6 +1,7 @@
 """`train_step`: what the loop in steps does, what SpikingJelly did, what stays, and what it costs."""
 
 import contextlib
+import copy
 import functools
 import itertools
 import pathlib
@@ -453,3 +454,13 @@ def test_coarser_products_train_as_well(precision, place):
         step = grilly.train_step(net, nn.CrossEntropyLoss(), optim.SGD(net.parameters(), lr=0.1), precision=asked)
         losses.append([float(step(spikes(5, 3, 8), np.array([0, 1, 2]))[0]) for _ in range(5)])
     np.testing.assert_allclose(*losses, rtol=2e-3)
+
+
+def test_a_copy_of_a_step_trains_a_copy_of_the_net(place):
+    x, labels = spikes(4, 3, 6), np.zeros(3, int)
+    net = nn.Sequential(nn.SeqToANNContainer(nn.Linear(6, 2)), nn.LIFNode(step_mode="m")).to(place)
+    step = grilly.train_step(net, nn.CrossEntropyLoss(), optim.AdamW(net.parameters(), lr=0.1))
+    step(x, labels)
+    other = copy.deepcopy(step)
+    losses = [float(step(x, labels)[0]) for _ in range(3)]
+    assert [float(other(x, labels)[0]) for _ in range(3)] == losses

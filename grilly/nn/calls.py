@@ -107,8 +107,9 @@ class Calls:
     def _refuse_spent(self, layout: Layout) -> None:
         for name, node in layout.nodes.items():
             if node._spent and node._state is not None:
+                which = f'layer "{name}" ({type(node).__name__})' if name else f"this {type(node).__name__}"
                 raise StateError(
-                    f'the state of layer "{name}" ({type(node).__name__}) was already used by backward: '
+                    f"the state of {which} was already used by backward: "
                     "another forward in training would start from it. Call F.reset_net(net) before a new "
                     "sequence; or, to go on from this state without its gradient (truncated "
                     "backpropagation), F.detach_net(net)."
@@ -125,15 +126,16 @@ class Calls:
             self._refuse_changed(record.variables.parameters)
         grads, share = _shared(checked(grad, "grad", layout.device), records, layout)
         backward, carried, inputs = self.compiled(layout).backward, {}, []
+        grad_of = {name: p.grad for name, p in layout.parameters.items() if p.grad is not None}
         for record, part in zip(reversed(records), reversed(grads), strict=True):
-            old = {name: p.grad for name, p in layout.parameters.items() if p.grad is not None}
             vjp = record.residuals.vjp((record.variables, record.learned))
-            summed, earlier, given = backward(vjp, part, carried, old, record.out, record.states, share)
+            summed, earlier, given = backward(vjp, part, carried, grad_of, record.out, record.states, share)
             follows = tuple(f"[{name!r}]" for name in record.follows)  # as paths begin
             carried = {path: g for path, g in earlier.items() if path.startswith(follows)}
-            for name, total in summed.items():
-                layout.parameters[name].grad = total
+            grad_of |= summed
             inputs.insert(0, given)
+        for name, total in grad_of.items():  # at the end: an error on the way leaves all as it was
+            layout.parameters[name].grad = total
         for node in layout.nodes.values():
             vars(node)["_spent"] = True
         self.forget("since the last backward")

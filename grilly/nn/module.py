@@ -22,7 +22,7 @@ class Module:
     (`F.LIFParams`, a surrogate) are found by themselves. Calling a net runs its whole `forward` as one
     compiled call; within it, modules and functions of `grilly.functional` and `jax.numpy` combine freely.
     `forward` runs in Python only when a call has new shapes, or after an attribute of a module was set; so it
-    must be pure.
+    must be pure. While a call is traced the modules hold JAX's tracers: a net belongs to one thread at a time.
 
     Attributes:
         training: Whether calls are recorded for `backward`, and dropout and batch normalization train.

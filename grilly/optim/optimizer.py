@@ -20,6 +20,7 @@ from .schedule import Schedule
 
 Parameters = Iterable[Parameter] | Iterable[dict[str, Any]]
 Rate = float | Schedule
+IN_PLACE = "Parameters are updated in place: read the parameter's data again, or keep a copy, np.array(parameter.data)."
 
 
 class Update(NamedTuple):
@@ -60,13 +61,27 @@ class Optimizer:
         self.clip_grad_norm = clip_grad_norm
         self.steps = 0
         self.parameters = [p for group in self.param_groups for p in group["params"]]
-        self._numbers = {id(parameter): str(number) for number, parameter in enumerate(self.parameters)}
-        self._refuse_faults()
         self.state: list[Any] = []
         self._structure: Any = None
+        self._settle()
+        self._refuse_faults()
+
+    def _settle(self) -> None:
+        """What belongs to these very parameters, in this process."""
+        self._numbers = {id(parameter): str(number) for number, parameter in enumerate(self.parameters)}
         self._device: Device | None = None
         self._rates: dict[int, tuple[Any, Array]] = {}
         self._compiled: Jit = jit(self._updated, donate_argnums=(0, 1), static_argnums=(4, 5))
+        self._compiled.advice = IN_PLACE
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies, together with the net, and pickles."""
+        own = "_numbers", "_device", "_rates", "_compiled"
+        return {name: value for name, value in vars(self).items() if name not in own}
+
+    def __setstate__(self, attributes: dict[str, Any]) -> None:
+        vars(self).update(attributes)
+        self._settle()
 
     # What an optimizer says ---------------------------------------------------------------------------------
 
@@ -149,6 +164,11 @@ class Optimizer:
         steps: Any
         steps, state = transform.update(grads, state, old)
         return {number: old[number] + -rate * steps[number] for number in old}, _joined(whole, state)
+
+    def zero_grad(self) -> None:
+        """Forgets the gradients of its parameters."""
+        for parameter in self.parameters:
+            parameter.grad = None
 
     def finish(self, learned: list[Parameter], params: list[Any], state: list[Any]) -> None:
         """Takes what the update gave."""
@@ -250,8 +270,9 @@ class Optimizer:
             raise ParameterError("the optimizer was given no parameter: expected net.parameters().")
         if len(self._numbers) != len(self.parameters):
             raise ParameterError("a parameter is twice among those of the optimizer: each can be in one group only.")
-        if self.clip_grad_norm is not None and not self.clip_grad_norm > 0:
-            raise ParameterError(f"clip_grad_norm is {self.clip_grad_norm}: a norm above 0 was expected, or None.")
+        norm = self.clip_grad_norm
+        if norm is not None and not (isinstance(norm, int | float | np.number) and norm > 0):
+            raise ParameterError(f"clip_grad_norm is {norm!r}: a norm above 0 was expected, or None.")
         for parameter in self.parameters:
             if not isinstance(parameter, Parameter):
                 raise _stranger(parameter)

@@ -40,8 +40,13 @@ def evaluate(name: str, args: tuple, kwargs: Mapping[str, Any] | None = None) ->
     """`jnp.<name>(*args, **kwargs)` on the device of the arrays among the arguments; all else is static."""
     leaves, tree = jax.tree_util.tree_flatten((args, kwargs or {}))
     arrays = [leaf for leaf in leaves if _is_array(leaf)]
-    statics = tuple(None if _is_array(leaf) else (type(leaf), _narrowed(leaf)) for leaf in leaves)
+    statics = tuple(None if _is_array(leaf) else _static(leaf) for leaf in leaves)
     return _compiled(name, tree, statics)(*arrays)
+
+
+def _static(leaf: Any) -> tuple:
+    """A value, and what tells it from others that are equal to it: True from 1, and -0.0 from 0.0."""
+    return _narrowed(leaf), type(leaf), repr(leaf) if isinstance(leaf, float) else None
 
 
 def _narrowed(value: Any) -> Any:
@@ -94,7 +99,7 @@ def _compiled(name: str, tree: Any, statics: tuple) -> Callable:
 
     def function(*arrays: Any) -> Any:
         gaps = iter(arrays)
-        leaves = [next(gaps) if static is None else static[1] for static in statics]
+        leaves = [next(gaps) if static is None else static[0] for static in statics]
         args, kwargs = jax.tree_util.tree_unflatten(tree, leaves)
         return getattr(jnp, name)(*args, **kwargs)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import ParameterError, StateError
 from . import arithmetic, items
-from .border import canonical
+from .border import array_of
 from .devices import Device, default_device, find_device
 from .ir import Aval
 from .methods import Methods
@@ -25,12 +25,10 @@ class Donated:
     """What an array keeps of itself once its memory was given away: `what` says to whom."""
 
     what: Callable[[], str]
+    advice: str
 
     def __str__(self) -> str:
-        return (
-            f"it was {self.what()}, and its memory now holds another array. Use what that call returned, or take the "
-            "argument out of donate_argnums."
-        )
+        return f"it was {self.what()}, and its memory now holds another array. {self.advice}"
 
 
 class Deleted:
@@ -260,6 +258,6 @@ def put(value: Any, device: str | Device | None = None) -> Array:
         >>> grilly.put(np.arange(3.0)).dtype
         dtype('float32')
     """
-    array = canonical(value if type(value) is not Array else np.asarray(value))
+    array = array_of(value if type(value) is not Array else np.asarray(value))
     place = find_device(device) if isinstance(device, str) else device or default_device()
     return Array(place.put(array), Form(array.shape, array.dtype, place))

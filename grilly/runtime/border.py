@@ -56,6 +56,15 @@ def canonical(value: Any, name: Callable[[], str] = lambda: "the value") -> np.n
     return array.astype(narrow, copy=False)
 
 
+def array_of(value: Any, name: Callable[[], str] = lambda: "the value") -> np.ndarray:
+    """As `canonical`, for complex numbers, too.
+
+    Raises:
+        DataError, ShapeError: As there.
+    """
+    return np.asarray(value, COMPLEX) if np.iscomplexobj(value) else canonical(value, name)
+
+
 def is_key(value: Any) -> bool:
     """Whether it is one of JAX's typed random keys."""
     return jax.numpy.issubdtype(getattr(value, "dtype", np.bool_), jax.dtypes.prng_key)

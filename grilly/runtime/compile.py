@@ -2,8 +2,9 @@
 
 import functools
 import gc
+import operator
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -15,7 +16,7 @@ from ..config import config
 from ..errors import DeviceError, ParameterError, ShapeError
 from . import debug
 from .array import GONE, Array, Donated, Form
-from .border import COMPLEX, KNOWN, canonical, is_key
+from .border import COMPLEX, KNOWN, array_of, is_key
 from .cpu import CpuDevice, CpuExecutable
 from .devices import Device, default_device, find_device
 from .ir import Aval
@@ -97,6 +98,7 @@ class Call(NamedTuple):
     forms: tuple[tuple, ...]  # (shape, dtype) of each value, and the device of those that are Arrays
     tree: Any
     statics: tuple  # (position, type, value)
+    precision: Any  # what `jax.default_matmul_precision` says: it goes into what is traced
 
     @property
     def key(self) -> tuple:
@@ -126,10 +128,7 @@ def entered(leaves: list[Any], name: Callable[[int], str]) -> tuple[list[Any], t
             if type(value) is not np.ndarray or value.dtype not in KNOWN:
                 if isinstance(value, Tracer):
                     raise TracedError("an argument is one of JAX's tracers: call this outside of what JAX traces.")
-                if np.iscomplexobj(value):
-                    value = np.asarray(value, COMPLEX)
-                else:
-                    value = canonical(value, functools.partial(name, k))
+                value = array_of(value, functools.partial(name, k))
             values.append(value)
             forms.append((value.shape, value.dtype))
     refuse_gone(leaves, values)
@@ -147,9 +146,14 @@ def refuse_gone(leaves: list[Any], values: list[Any]) -> None:
 
 
 class Jit:
-    """A function that compiles itself for the arguments it meets; made by `jit`."""
+    """A function that compiles itself for the arguments it meets; made by `jit`.
+
+    Attributes:
+        advice: What to do, in the error of who uses an array after it was donated.
+    """
 
     __name__: str
+    advice = "Use what that call returned, or take the argument out of donate_argnums."
 
     def __init__(
         self,
@@ -159,7 +163,7 @@ class Jit:
         static: tuple[int, ...],
         steady: tuple[int, ...],
     ) -> None:
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function, updated=())  # not its __dict__, which may be that of another Jit
         self._function = function
         self._name = getattr(function, "__name__", type(function).__name__)
         self._given = device
@@ -211,7 +215,7 @@ class Jit:
     def _compiled_for(self, call: Call) -> "Compiled":
         """What runs a call such as there was none before."""
         device = self._device_of(call)
-        key = (call.tree, call.statics, call.avals, device)
+        key = (call.tree, call.statics, call.avals, call.precision, device)
         with _compiling, _without_collections():  # threads that meet a new signature at once wait for the first
             if key not in self._compiled:
                 self._compiled[key] = Compiled(self, call, device, _Flat(self._function, call))
@@ -241,7 +245,8 @@ class Jit:
             statics = tuple([(k, type(args[k]), self._static_value(args, k)) for k in self._static if k < len(args)])
             args = tuple([arg for k, arg in enumerate(args) if k not in self._static])
         leaves, tree = jax.tree_util.tree_flatten((args, kwargs))
-        return Call(leaves, *entered(leaves, functools.partial(self.argument, tree)), tree, statics)
+        precision = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
+        return Call(leaves, *entered(leaves, functools.partial(self.argument, tree)), tree, statics, precision)
 
     def _static_value(self, args: tuple, k: int) -> Any:
         try:
@@ -332,7 +337,7 @@ class Compiled:
     def __init__(self, jitted: Jit, call: Call, device: Device, flat: _Flat) -> None:
         self._device, self._flat = device, flat
         donated = jitted.donated_leaves(call.tree)
-        self.donations = {k: Donated(functools.partial(jitted.argument, call.tree, k)) for k in donated}
+        self.donations = {k: Donated(functools.partial(jitted.argument, call.tree, k), jitted.advice) for k in donated}
         self.executable = _executable(flat, call.avals, device, donated, jitted.steady_leaves(call.tree), repr(jitted))
 
     def __call__(self, call: Call) -> Any:
@@ -388,7 +393,8 @@ def _for_jax(leaf: Any) -> Any:
 
 
 def _positions(argnums: int | Sequence[int]) -> tuple[int, ...]:
-    positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    given = argnums if isinstance(argnums, Iterable) else (argnums,)
+    positions = tuple(sorted(set(map(operator.index, given))))
     if any(k < 0 for k in positions):
         raise ParameterError(f"argument positions count from 0; {positions} holds a negative one.")
     return positions

@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Sequence, Set
+from contextlib import nullcontext
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ import numpy as np
 from .ir import Aval
 from .plan import Dispatch, Shader
 from .profile import Call, Noted, active, note
+from .trace import is_tracing
 
 WHOLE = Dispatch(Shader("jax.jit", b""), (), (1, 1, 1), False, "jax.jit")  # a function, as a profile shows it
 
@@ -27,7 +29,8 @@ class CpuDevice:
     def put(self, array: np.ndarray) -> jax.Array:
         """A copy of `array` on this device."""
         # A copy made by NumPy, because JAX may go on looking at the caller's own memory.
-        return jax.device_put(array.copy(), _first_cpu())
+        with _now():
+            return jax.device_put(array.copy(), _first_cpu())
 
     def get(self, storage: jax.Array, aval: Aval) -> np.ndarray:
         """The values, once they are computed."""
@@ -35,7 +38,8 @@ class CpuDevice:
 
     def copy(self, storage: jax.Array, aval: Aval) -> jax.Array:
         """The same values in memory of their own."""
-        return jax.numpy.copy(storage)
+        with _now():
+            return jax.numpy.copy(storage)
 
     def wait(self, storage: jax.Array) -> None:
         storage.block_until_ready()
@@ -64,7 +68,7 @@ class CpuExecutable:
     def _run(self, values: Sequence[Any]) -> Sequence[Any]:
         ready = [self._device.put(v) if isinstance(v, np.ndarray) else v for v in values]
         self._unshare(ready)
-        with jax.default_device(_first_cpu()):
+        with _now(), jax.default_device(_first_cpu()):
             return self._compiled(*ready) if self.results else self._first(ready)
 
     def _unshare(self, ready: list[Any]) -> None:
@@ -89,6 +93,11 @@ class CpuExecutable:
         ended = time.perf_counter()
         note(Call(self._name, self._device, [WHOLE], began, ended - began, Noted(np.array([began, ended]))))
         return storages
+
+
+def _now() -> Any:
+    """In it, JAX computes: an Array is no tracer, though it be used in a function that JAX traces."""
+    return jax.ensure_compile_time_eval() if is_tracing() else nullcontext()
 
 
 def _first_cpu() -> Any:

@@ -3,6 +3,7 @@
 import atexit
 import functools
 import logging
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("grilly")
 BEST_FIRST = ("discrete", "integrated", "virtual", "other", "software")
 REAL = BEST_FIRST[:3]
+_opening = threading.RLock()  # threads that ask for a device at once get the same one
 
 
 class Device(Protocol):
@@ -77,7 +79,8 @@ def devices() -> list[Description]:
         >>> grilly.devices()[0].name
         'cpu'
     """
-    chosen, why = _choice()
+    with _opening:
+        chosen, why = _choice()
     index = None if chosen is None else chosen.index
     found = [Description("cpu", "cpu", None, None, "", "", chosen is None, why if chosen is None else "not chosen")]
     for physical in _present():
@@ -88,7 +91,8 @@ def devices() -> list[Description]:
 
 def default_device() -> Device:
     """The device of functions that were not told where to run."""
-    return _default()
+    with _opening:
+        return _default()
 
 
 def find_device(name: str) -> Device:
@@ -106,8 +110,9 @@ def find_device(name: str) -> Device:
         >>> grilly.runtime.find_device("cpu").name
         'cpu'
     """
-    physical = _physical(name)
-    return cpu if physical is None else _opened(physical)
+    with _opening:
+        physical = _physical(name)
+        return cpu if physical is None else _opened(physical)
 
 
 def validation_messages() -> "list[Message]":

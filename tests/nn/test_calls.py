@@ -77,6 +77,13 @@ def test_forward_after_backward_wants_a_reset_or_a_cut(net):
     assert net(X).shape == GRAD.shape
 
 
+def test_a_neuron_by_itself_wants_a_reset_too(place):
+    node = nn.LIFNode().to(place)
+    node.backward(np.ones_like(node(X[0])))
+    with raises(StateError, SPENT.replace('layer "1" (LIFNode)', "this LIFNode")):
+        node(X[0])
+
+
 def test_a_layer_without_a_state_needs_no_reset(place):
     layer = nn.Linear(D, C).to(place)
     for _ in range(2):

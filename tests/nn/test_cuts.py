@@ -63,3 +63,31 @@ def test_the_gradient_goes_back_as_far_as_the_states_do(place, name, step_mode):
     expected = jax.grad(loss)(weights)
     for key, parameter in net.named_parameters():
         np.testing.assert_allclose(parameter.grad, expected[key], rtol=1e-4, atol=1e-5, err_msg=key)
+
+
+def test_a_backward_that_fails_midway_leaves_gradients_as_they_were(place, monkeypatch):
+    net = nn.Sequential(nn.Linear(D, C), nn.LIFNode()).to(place)
+
+    def backward(fails):
+        for x in X[:3]:
+            net(x)
+        compiled, calls = net.calls.compiled(net.calls.layout), iter(range(3))
+        broken = compiled._replace(backward=lambda *args: compiled.backward(*args) if next(calls) < 2 else fails())
+        with monkeypatch.context() as patch:
+            patch.setattr(net.calls, "compiled", lambda layout: broken)
+            net.backward(GRADS[:3])
+
+    def out_of_memory():
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        backward(out_of_memory)
+    assert net[0].weight.grad is None
+    net.backward(GRADS[:3])  # the records are still there
+    first = np.asarray(net[0].weight.grad)
+    F.reset_net(net)
+    net.zero_grad()
+    for x in X[:3]:
+        net(x)
+    net.backward(GRADS[:3])
+    np.testing.assert_array_equal(net[0].weight.grad, first)

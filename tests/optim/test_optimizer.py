@@ -1,5 +1,7 @@
 """Optimizers against NumPy, on both devices; their groups, rates and state; and what they refuse."""
 
+import copy
+import pickle
 import re
 
 import numpy as np
@@ -372,3 +374,43 @@ def test_an_optimizer_of_your_own_has_to_say_what_it_computes():
     parameter.grad = np.zeros(3, np.float32)
     with pytest.raises(NotImplementedError, match=r"^Optimizer has no method transform\.$"):
         optim.Optimizer([parameter], 0.1, {}, None).step()
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))], ids=["deepcopy", "pickle"]
+)
+def test_a_copy_goes_on_with_its_own_net(copied, place):
+    net = nn.Linear(3, 2).to(place)
+    optimizer = optim.Adam(net.parameters(), lr=0.1)
+    x = np.ones((4, 3), np.float32)
+
+    def step(net, optimizer):
+        net.zero_grad()
+        net.backward(2 * np.asarray(net(x)))
+        optimizer.step()
+        return np.asarray(net.weight)
+
+    step(net, optimizer)
+    other, its = copied((net, optimizer))
+    before = np.asarray(net.weight)
+    first = step(other, its)
+    np.testing.assert_array_equal(net.weight, before)
+    np.testing.assert_array_equal(step(net, optimizer), first)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_parameters_old_array_says_where_the_new_one_is(place):
+    net = nn.Linear(3, 2).to(place)
+    optimizer = optim.SGD(net.parameters(), lr=0.1)
+    net.backward(np.asarray(net(np.ones((4, 3), np.float32))))
+    old = net.weight.data
+    optimizer.step()
+    with pytest.raises(StateError) as error:
+        np.asarray(old)
+    assert str(error.value).endswith(
+        "and its memory now holds another array. Parameters are updated in place: read the parameter's data again, or "
+        "keep a copy, np.array(parameter.data)."
+    )
+    optimizer.zero_grad()
+    assert net.weight.grad is None

@@ -237,3 +237,19 @@ def test_a_donated_array_says_who_has_its_memory(x):
 def test_put_refuses_what_is_no_array():
     with pytest.raises(ShapeError, match=re.escape("the value is a str: an array or a number was expected.")):
         grilly.put("spikes")
+
+
+def test_complex_numbers_are_put_and_move(device):
+    values = np.array([1 + 2j, -3j, 0.5], np.complex64)
+    for place, other in ((device, "cpu"), ("cpu", device)):
+        put = grilly.put(values, place)
+        assert put.dtype == np.complex64
+        np.testing.assert_array_equal(put, values)
+        np.testing.assert_array_equal(put.to(other) * 2j, values * np.complex64(2j))
+
+
+@pytest.mark.parametrize("place", ["cpu", "vulkan"])
+def test_zeros_of_either_sign_are_not_the_same(place):
+    a = grilly.put(np.ones(2, np.float32), place)
+    for zero in (0.0, -0.0, 0.0):
+        np.testing.assert_array_equal(np.signbit(np.full_like(a, zero)), np.signbit([zero, zero]))

@@ -1,6 +1,8 @@
 """Several devices: what a name means, which one is the default, and that what belongs to one stays there."""
 
 import importlib
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,3 +147,19 @@ def test_a_device_that_was_closed_says_so(own_device):
         with pytest.raises(DeviceError) as error:
             use()
         assert str(error.value) == closed
+
+
+def test_threads_that_ask_for_a_device_at_once_get_the_same_one(device):
+    code = (
+        "import threading, grilly\n"
+        "found, together = [], threading.Barrier(4)\n"
+        "def ask():\n"
+        "    together.wait()\n"
+        "    found.append(grilly.runtime.find_device('vulkan'))\n"
+        "threads = [threading.Thread(target=ask) for _ in range(4)]\n"
+        "[thread.start() for thread in threads]\n"
+        "[thread.join() for thread in threads]\n"
+        "print(len(set(map(id, found))))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1"]

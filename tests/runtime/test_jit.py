@@ -244,3 +244,42 @@ def test_garbage_is_collected_again_after_a_function_that_cannot_be_compiled(dev
     with pytest.raises(ZeroDivisionError):
         grilly.jit(lambda x: x * (1 // 0), device=device)(np.ones(2, np.float32))
     assert gc.isenabled()
+
+
+def test_an_array_may_be_used_in_a_function_that_jax_traces(jit):
+    mask, inner, kept = grilly.put(W, jit.keywords["device"]), jit(lambda x: 2 * x), []
+
+    def function(x):
+        kept.append(mask.copy())
+        return x * (mask.sum() + mask[1] + inner(W) + (mask + 1) * 2)
+
+    expected = 2 * (W.sum() + W[1] + 2 * W + 2 * (W + 1))
+    np.testing.assert_allclose(jit(function)(2 * np.ones_like(W)), expected)
+    np.testing.assert_allclose(jax.jit(function)(2 * np.ones_like(W)), expected)
+    for copied in kept:
+        np.testing.assert_array_equal(copied, W)
+
+
+def test_another_precision_of_products_is_another_program(jit):
+    traced = []
+
+    def function(x):
+        traced.append(jax.config.jax_default_matmul_precision)
+        return x @ x.T
+
+    program = jit(function)
+    for precision in ("bfloat16", "float32", "bfloat16", None):
+        with jax.default_matmul_precision(precision):
+            np.testing.assert_allclose(program(W), W @ W.T)
+    assert set(traced) == {"bfloat16", "float32", None}
+
+
+def test_a_compiled_function_may_be_compiled_for_another_device(device):
+    there = grilly.jit(lambda x: x + 1, device="cpu")
+    assert there(W).device.name == "cpu"
+    assert grilly.jit(there, device="vulkan")(W).device is device
+
+
+def test_positions_may_be_any_integers_and_come_twice(jit):
+    scaled = jit(lambda x, k: x * k, static_argnums=(np.int64(1), 1))
+    np.testing.assert_array_equal(scaled(W, 3), 3 * W)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import GrillyError
 from ..plan import Arena, Argument, Constant, Dispatch, Output, Plan, Preparation, Repeat, Shader, Slot
 from ..profile import Call, Noted, active, note
 from .commands import Recording
@@ -84,7 +85,11 @@ class Executable:
             note(Call(self.name, self._device, [TURNS], began, ended - began, Noted(np.array([began, ended]))))
             return results
         timestamps = Timestamps(self._device, len(self._plan.dispatches) + 1)
-        results = self._run(values, timestamps)
+        try:
+            results = self._run(values, timestamps)
+        except GrillyError:  # before it was submitted
+            timestamps.discard()
+            raise
         took = time.perf_counter() - began
         note(Call(self.name, self._device, self._plan.dispatches, began, took, timestamps))
         return results

@@ -31,6 +31,10 @@ class Timestamps:
         recording.timestamp(self._pool, self._noted)
         self._noted += 1
 
+    def discard(self) -> None:
+        """Gives them back unread: what should have noted them was not submitted."""
+        self._device.destroy("QueryPool", self._pool)
+
     def read(self) -> np.ndarray:
         """The moments, in seconds of the device's own clock, once they are noted. Asked for once: it is given back."""
         ticks = np.empty(self._count, np.uint64)
