@@ -138,7 +138,7 @@ class TrainStep:
     def _going_on(self, layout: Layout, learned: list[Parameter]) -> "_Going":
         """What the last call left, if nobody has set anything since; else all of it anew."""
         going, held = self._going, _held(layout)
-        setting = layout, learned, self._optimizer.choices(), source.settings
+        setting = layout, learned, self._optimizer.choices(), source.seedings
         if (
             going is None
             or setting != going.setting
@@ -205,8 +205,8 @@ class TrainStep:
         """The key that stays on the net's device, if there is need of one; a new one after `grilly.seed`."""
         if self._encoder is None and not layout.draws:
             return []
-        if self._key is None or self._seeded != source.settings:
-            self._key, self._seeded = put(source.key_data(), layout.device), source.settings
+        if self._key is None or self._seeded != source.seedings:
+            self._key, self._seeded = put(source.key_data(), layout.device), source.seedings
         self._key = self._key.to(layout.device)
         return [self._key]
 

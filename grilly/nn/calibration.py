@@ -30,7 +30,7 @@ class Observed(Module):
 
     def forward(self, x: Any) -> dict[str, Any]:
         outputs = {}
-        for name, layer in self._named(Module):
+        for name, layer in self.named_children():
             x = layer(x)
             if isinstance(layer, ReLU):
                 outputs[name] = conversion.seen(x, self.mode)

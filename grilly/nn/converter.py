@@ -126,7 +126,7 @@ def _chain(name: str, module: Module) -> Iterator[tuple[str, Module]]:
     if type(module).forward is not Sequential.forward:
         yield name, module
         return
-    for inner, child in module._named(Module):
+    for inner, child in module.named_children():
         yield from _chain(f"{name}.{inner}" if name else inner, child)
 
 

@@ -142,7 +142,11 @@ class Module:
 
     def children(self) -> Iterator["Module"]:
         """The modules directly inside."""
-        return (child for _, child in self._named(Module))
+        return (child for _, child in self.named_children())
+
+    def named_children(self) -> Iterator[tuple[str, "Module"]]:
+        """As `children`, with the names of the attributes."""
+        return self._named(Module)
 
     def modules(self) -> Iterator["Module"]:
         """This module and all inside it, each once."""
@@ -161,7 +165,7 @@ class Module:
             return
         seen.add(id(self))
         yield prefix, self
-        for name, child in self._named(Module):
+        for name, child in self.named_children():
             yield from child._walked(f"{prefix}.{name}" if prefix else name, seen)
 
     def parameters(self) -> list[Parameter]:
@@ -318,7 +322,7 @@ class Module:
         return f"{type(self).__name__}({self.extra_repr()})"
 
     def __repr__(self) -> str:
-        inside = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self._named(Module)]
+        inside = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self.named_children()]
         if not inside:
             return self._line()
         extra = self.extra_repr()

@@ -15,11 +15,11 @@ class Source:
     """A seed, and how many draws were made since it was set.
 
     Attributes:
-        settings: How often the seed was set: who keeps a key on a device draws a new one when this changes.
+        seedings: How often the seed was set: who keeps a key on a device draws a new one when this changes.
     """
 
     def __init__(self) -> None:
-        self.seed, self.draws, self.settings = 0, 0, 0
+        self.seed, self.draws, self.seedings = 0, 0, 0
 
     def key_data(self) -> np.ndarray:
         """The next key, as the `uint32[2]` that a compiled call takes."""
@@ -49,7 +49,7 @@ def seed(n: int) -> None:
     """
     if not is_integer(n) or not 0 <= n < 2**64:
         raise ParameterError(f"the seed is {n!r}: an integer from 0 to 2^64 - 1 was expected.")
-    source.seed, source.draws, source.settings = int(n), 0, source.settings + 1
+    source.seed, source.draws, source.seedings = int(n), 0, source.seedings + 1
 
 
 def random_key() -> jax.Array:

@@ -24,7 +24,7 @@ IN_PLACE = "Parameters are updated in place: read the parameter's data again, or
 
 
 class Update(NamedTuple):
-    """The arguments of one update: lists, which cost a call less than what is by number in a group."""
+    """The arguments of one update: flat lists, since taking dicts apart at every call is slower."""
 
     params: list[Any]  # of the parameters that are learned
     state: list[Any]  # of all parameters

@@ -90,7 +90,7 @@ def jit(
     return Jit(function, device, *positions)
 
 
-class Call(NamedTuple):
+class Arguments(NamedTuple):
     """The arguments of one call, flat."""
 
     leaves: list[Any]
@@ -114,7 +114,7 @@ class TracedError(ParameterError):
 
 
 def entered(leaves: list[Any], name: Callable[[int], str]) -> tuple[list[Any], tuple[tuple, ...]]:
-    """The values and the forms of the arguments of a `Call`; `name` is what a message calls one.
+    """The values and the forms of flat arguments; `name` is what a message calls one.
 
     Raises:
         TracedError: JAX traces the call.
@@ -208,11 +208,11 @@ class Jit:
         call = self.concrete(args, kwargs)
         return report(repr(self), self.stages(call).lowered, lambda k: self._path(call.tree, k))
 
-    def compiled(self, call: Call) -> "Compiled":
+    def compiled(self, call: Arguments) -> "Compiled":
         """What runs a call."""
         return self._known.get(call.key) or self._compiled_for(call)
 
-    def _compiled_for(self, call: Call) -> "Compiled":
+    def _compiled_for(self, call: Arguments) -> "Compiled":
         """What runs a call such as there was none before."""
         device = self._device_of(call)
         key = (call.tree, call.statics, call.avals, call.precision, device)
@@ -222,12 +222,12 @@ class Jit:
             self._known[call.key] = self._compiled[key]
         return self._compiled[key]
 
-    def stages(self, call: Call) -> Stages:
+    def stages(self, call: Arguments) -> Stages:
         """The stages of compiling a call; nothing runs."""
         donated, steady = self.donated_leaves(call.tree), self.steady_leaves(call.tree)
         return _stages(_Flat(self._function, call), call.avals, self._device_of(call), donated, steady, repr(self))
 
-    def concrete(self, args: tuple, kwargs: dict[str, Any]) -> Call:
+    def concrete(self, args: tuple, kwargs: dict[str, Any]) -> Arguments:
         """A call with these arguments.
 
         Raises:
@@ -239,14 +239,14 @@ class Jit:
             message = f"{self!r} needs arrays here, but is being traced by JAX. Call it outside."
             raise ParameterError(message) from None
 
-    def _flat(self, args: tuple, kwargs: dict[str, Any]) -> Call:
+    def _flat(self, args: tuple, kwargs: dict[str, Any]) -> Arguments:
         statics: tuple = ()
         if self._static:
             statics = tuple([(k, type(args[k]), self._static_value(args, k)) for k in self._static if k < len(args)])
             args = tuple([arg for k, arg in enumerate(args) if k not in self._static])
         leaves, tree = jax.tree_util.tree_flatten((args, kwargs))
         precision = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
-        return Call(leaves, *entered(leaves, functools.partial(self.argument, tree)), tree, statics, precision)
+        return Arguments(leaves, *entered(leaves, functools.partial(self.argument, tree)), tree, statics, precision)
 
     def _static_value(self, args: tuple, k: int) -> Any:
         try:
@@ -263,7 +263,7 @@ class Jit:
         """The device that was asked for."""
         return find_device(self._given) if isinstance(self._given, str) else self._given
 
-    def _device_of(self, call: Call) -> Device:
+    def _device_of(self, call: Arguments) -> Device:
         """Where a call runs."""
         device = self._device
         for k, leaf in enumerate(call.leaves):
@@ -314,7 +314,7 @@ class Jit:
 class _Flat:
     """A function of flat arrays; once traced, it knows the structure of the results."""
 
-    def __init__(self, function: Callable, call: Call) -> None:
+    def __init__(self, function: Callable, call: Arguments) -> None:
         self._function, self._arguments, self._statics = function, call.tree, call.statics
         self.results: Any = None
         self.complex: list[bool] = []
@@ -334,13 +334,13 @@ class _Flat:
 class Compiled:
     """One signature of a function: its executable, and how flat results become what the function returns."""
 
-    def __init__(self, jitted: Jit, call: Call, device: Device, flat: _Flat) -> None:
+    def __init__(self, jitted: Jit, call: Arguments, device: Device, flat: _Flat) -> None:
         self._device, self._flat = device, flat
         donated = jitted.donated_leaves(call.tree)
         self.donations = {k: Donated(functools.partial(jitted.argument, call.tree, k), jitted.advice) for k in donated}
         self.executable = _executable(flat, call.avals, device, donated, jitted.steady_leaves(call.tree), repr(jitted))
 
-    def __call__(self, call: Call) -> Any:
+    def __call__(self, call: Arguments) -> Any:
         storages, leaves = self.executable(call.values), call.leaves
         for k, donated in self.donations.items():
             if type(leaves[k]) is Array:

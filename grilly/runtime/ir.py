@@ -194,8 +194,9 @@ class ScanParams:
     """What a `scan` equation does: inputs are consts, carry, xs; outputs are carry, ys, each along axis 0.
 
     Where it replays another scan, that one's consts, initial carry, saved carries, and xs follow. Where it is replayed,
-    its last `saved` outputs are those carries. Elements that lie `apart` read the same of a product that it computes
-    (see `shallow`); 0 says nothing. Of one output, each step puts out what a `window` folds (see `pooled`).
+    its last `saved` outputs are those carries. Elements that lie `patch_stride` places from each other read the same
+    patch, of a product that the scan computes itself (see `shallow`); 0 says nothing. Of one output, each step puts out
+    what a `window` folds (see `pooled`).
     """
 
     body: Graph  # (consts, carry, x, found) -> (carry, y)
@@ -206,7 +207,7 @@ class ScanParams:
     replay: Replay | None = None
     saved: int = 0
     chunks: Chunks | None = None
-    apart: int = 0
+    patch_stride: int = 0
     window: Window | None = None
 
     @property

@@ -13,7 +13,7 @@ LITTLE = 4 << 20  # bytes of a value that is worth less than kernels running sid
 
 @dataclass(frozen=True)
 class Lifetime:
-    """From the kernel that writes a value to the last one that reads it. Of little values, also those beside these."""
+    """From the kernel that writes a value to the last that reads it; of small values, to what may run beside that."""
 
     first: int
     last: int

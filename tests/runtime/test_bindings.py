@@ -8,8 +8,9 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from test_plans import train_step_of_a_conv_net, train_step_of_the_page
-from test_programs import ALL, gives_jaxs_values, lowered, validate
+from called import train_step_of_a_conv_net, train_step_of_the_page
+from checks import gives_jaxs_values, lowered, validate
+from programs_all import ALL
 
 import grilly
 from grilly.config import config

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from checks import instructions, lowered
 from jax import numpy as jnp
 from programs import Program
-from test_programs import instructions, lowered
 
 import grilly
 from grilly.runtime.target import Target

@@ -3,10 +3,10 @@
 import jax
 import numpy as np
 import pytest
+from checks import instructions
 from jax import lax
 from programs import PROGRAMS
 from targets import MATRIX_GPU
-from test_programs import instructions
 
 from grilly.runtime.ir import Aval
 from grilly.runtime.lower import lower

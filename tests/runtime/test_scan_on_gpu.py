@@ -6,10 +6,10 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+from checks import gives_jaxs_values, instructions, lowered, validate
 from jax import numpy as jnp
 from programs import PROGRAMS, Program
 from programs_recompute import adaptive, by_everything, by_output, growing, refractory, two_layers
-from test_programs import gives_jaxs_values, instructions, lowered, validate
 
 import grilly
 from grilly.runtime.kernels import fed, scan

@@ -27,14 +27,14 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
     return register
 
 
-def kind_of(dtype: np.dtype) -> str:
+def dtype_kind(dtype: np.dtype) -> str:
     """f, i or u; b for booleans. bfloat16 is no NumPy kind of its own: it counts as f."""
     return "f" if dtype.kind == "V" else dtype.kind
 
 
 def _by_kind(**ops: Op) -> Rule:
     def apply(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
-        return b.op(ops[kind_of(args[0].dtype)], eqn.outputs[0].dtype, *args)
+        return b.op(ops[dtype_kind(args[0].dtype)], eqn.outputs[0].dtype, *args)
 
     return apply
 
@@ -61,7 +61,7 @@ def _ordered(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
 def ordered(b: Builder, name: str, *args: Ref) -> Ref:
     """Whether two numbers are in the order `lt`, `le`, `gt` or `ge`. Of booleans, True is the larger."""
     numbers = [converted(b, x, U32) if x.dtype == BOOL else x for x in args]
-    return b.op(ORDERS[name][kind_of(numbers[0].dtype)], BOOL, *numbers)
+    return b.op(ORDERS[name][dtype_kind(numbers[0].dtype)], BOOL, *numbers)
 
 
 rules["and"] = _by_kind(i=Op.BitwiseAnd, u=Op.BitwiseAnd, b=Op.LogicalAnd)
@@ -79,14 +79,14 @@ def _copy(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
 
 @rule("div")
 def _div(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
-    if kind_of(args[0].dtype) == "f":
+    if dtype_kind(args[0].dtype) == "f":
         return divided(b, args[0], args[1], eqn.inputs[0], eqn.inputs[1])
     return integers.quotient(b, args[0], args[1])
 
 
 @rule("rem")
 def _rem(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
-    divide = float_remainder if kind_of(args[0].dtype) == "f" else integers.remainder
+    divide = float_remainder if dtype_kind(args[0].dtype) == "f" else integers.remainder
     return divide(b, args[0], args[1])
 
 
@@ -97,7 +97,7 @@ def _sqrt(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
 
 @rule("abs")
 def _abs(b: Builder, eqn: Equation, args: Sequence[Ref]) -> Ref:
-    kind = kind_of(args[0].dtype)
+    kind = dtype_kind(args[0].dtype)
     if kind == "u":
         return args[0]
     return b.ext(Ext.FAbs if kind == "f" else Ext.SAbs, args[0].dtype, args[0])
@@ -135,7 +135,7 @@ def _is_number(atom: Atom) -> bool:
 
 def larger(b: Builder, x: Ref, y: Ref, smaller: bool = False, number: bool = False) -> Ref:
     """The maximum (or minimum). A NaN on either side stays, as JAX has it and FMax does not; y may be a `number`."""
-    kind = kind_of(x.dtype)
+    kind = dtype_kind(x.dtype)
     if kind == "b":
         return b.op(Op.LogicalAnd if smaller else Op.LogicalOr, BOOL, x, y)
     if kind == "f" and number:  # false only where both are numbers and x is the smaller, or equal
@@ -196,9 +196,9 @@ def converted(b: Builder, x: Ref, dtype: np.dtype) -> Ref:
     if x.dtype == BOOL:
         return b.select(x, b.const(dtype.type(1)), b.const(dtype.type(0)))
     if dtype == BOOL:
-        op = Op.FUnordNotEqual if kind_of(x.dtype) == "f" else Op.INotEqual
+        op = Op.FUnordNotEqual if dtype_kind(x.dtype) == "f" else Op.INotEqual
         return b.op(op, BOOL, x, b.const(x.dtype.type(0)))
-    pair = kind_of(x.dtype) + kind_of(dtype)
+    pair = dtype_kind(x.dtype) + dtype_kind(dtype)
     if pair == "ff":
         return b.as_float(x, dtype)
     if pair in ("if", "uf"):

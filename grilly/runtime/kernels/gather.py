@@ -7,7 +7,7 @@ from ..ir import Atom, Equation
 from ..shader.builder import Builder, Index, Ref
 from ..shader.indexing import Place, add, assume, guarded, less, scalar_place, sub
 from ..shader.spirv import Op
-from .elementwise import converted, kind_of, larger
+from .elementwise import converted, dtype_kind, larger
 from .pull import Pull, view
 
 COMPUTED = {"gather", "dynamic_slice"}  # what looks an element up wherever the program says
@@ -52,7 +52,7 @@ def _filling(eqn: Equation) -> np.ndarray:
     """What JAX puts where an index is out of bounds, if the user names nothing else."""
     dtype, given = eqn.outputs[0].dtype, eqn.params.get("fill_value")
     if given is None:
-        kind = kind_of(dtype)
+        kind = dtype_kind(dtype)
         given = {"f": lambda: np.nan, "b": lambda: True}.get(kind, lambda: getattr(np.iinfo(dtype), FILLING[kind]))()
     return np.asarray(given, dtype)
 

@@ -14,7 +14,7 @@ def kind_of(eqn: Equation) -> str | None:
     if eqn.primitive in elementwise.rules or eqn.primitive in RULES:
         return None
     if eqn.primitive in ("scan", "while"):
-        return scan.kind_of(eqn)
+        return scan.scan_kind(eqn)
     if eqn.primitive in KINDS:
         return KINDS[eqn.primitive]
     raise unsupported(eqn)

@@ -17,7 +17,7 @@ from ..shader.indexing import add, assume, div, following, less, mod, mul
 from ..shader.quads import Quads
 from ..shader.spirv import Op
 from ..target import Target
-from .elementwise import converted, kind_of
+from .elementwise import converted, dtype_kind
 from .operand import Operand, product, tiled
 from .results import COLUMNS, store_neighbours
 from .task import Context, Task
@@ -224,5 +224,5 @@ class _Workgroup:
 
 def _multiply_add(b: Builder, x: Ref, y: Ref, total: Ref) -> Ref:
     """Free to be fused: a product is bounded, not exact."""
-    multiply, plus = (Op.FMul, Op.FAdd) if kind_of(x.dtype) == "f" else (Op.IMul, Op.IAdd)
+    multiply, plus = (Op.FMul, Op.FAdd) if dtype_kind(x.dtype) == "f" else (Op.IMul, Op.IAdd)
     return b.op(plus, x.dtype, total, b.op(multiply, x.dtype, x, y, exact=False), exact=False)

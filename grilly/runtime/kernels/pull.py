@@ -100,8 +100,8 @@ def buffer(b: Builder, pointer: int) -> Source:
                 return b.load(pointer, index, index, 0)
             if index.shift and index.shift[0].multiple % 4 == 0 and index.shift[1] < 4:
                 return b.load(pointer, index, *index.shift)
-            if index.apart and index.apart[0].multiple % 4 == 0:  # neighbours that begin anywhere
-                root, k = index.apart
+            if index.offset and index.offset[0].multiple % 4 == 0:  # neighbours that begin anywhere
+                root, k = index.offset
                 return b.load(pointer, index, b.as_ref(add(b, root, k - k % 4)), k % 4)
         return b.load(pointer, index)
 

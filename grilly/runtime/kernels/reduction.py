@@ -15,7 +15,7 @@ from ..shader.builder import Builder, Index, Ref, Shared
 from ..shader.indexing import Place, add, assume, div, equal, less, mod, mul
 from ..shader.spirv import Op
 from ..target import Target
-from .elementwise import kind_of, larger
+from .elementwise import dtype_kind, larger
 from .pull import Pull
 from .task import WORKGROUP, Context, Task
 
@@ -28,7 +28,7 @@ FEWEST = 8  # invocations that share a result even where results are many: their
 
 
 def _by_kind(ops: dict[str, Op]) -> Callable[[Builder, Ref, Ref], Ref]:
-    return lambda b, x, y: b.op(ops[kind_of(x.dtype)], x.dtype, x, y)
+    return lambda b, x, y: b.op(ops[dtype_kind(x.dtype)], x.dtype, x, y)
 
 
 def _logical(op: Op, bitwise: Op) -> Callable[[Builder, Ref, Ref], Ref]:
@@ -55,7 +55,7 @@ def neutral(primitive: str, dtype: np.dtype) -> np.ndarray:
     if primitive == "reduce_and":
         return np.asarray(-1).astype(dtype)
     sign = -1 if primitive == "reduce_max" else 1
-    if kind_of(dtype) == "f":
+    if dtype_kind(dtype) == "f":
         return np.asarray(sign * np.inf, dtype)
     if dtype.kind == "b":
         return np.asarray(sign > 0)

@@ -47,7 +47,7 @@ def is_pointwise(scan: ScanParams, own: frozenset[int] = frozenset()) -> bool:
     return reads_own_element(scan.body.producer, scan.body.outputs, carries, others, domain(scan))
 
 
-def kind_of(eqn: Equation) -> str | None:
+def scan_kind(eqn: Equation) -> str | None:
     """The kind of kernel that a scan or a while needs: None for loops in the registers of any kernel."""
     if "scan" in eqn.params:
         scan: ScanParams = eqn.params["scan"]
@@ -77,7 +77,7 @@ def _in_registers(eqn: Equation, carried: Collection[Atom]) -> bool:
         own = (k for k, atom in enumerate(eqn.inputs[: params.consts]) if atom in carried and atom.size > 1)
         return is_pointwise_while(params, frozenset(own))
     if "scan" in eqn.params:
-        return kind_of(eqn) is None
+        return scan_kind(eqn) is None
     return eqn.primitive in elementwise.rules or eqn.primitive in RULES
 
 
@@ -117,7 +117,7 @@ def blocks(task: Task) -> list[tuple[int, int]]:
     All rows of a window, and two that read the same of a shallow product.
     """
     scan: ScanParams = task.anchors[0].params["scan"]
-    apart, size = scan.apart, math.prod(task.domain)
+    apart, size = scan.patch_stride, math.prod(task.domain)
     found = [(scan.window.rows, task.domain[-1])] if scan.window else []
     whole = math.prod(found[0]) if found else neighbours(task)
     shares = neighbours(task) > 1 and apart and apart % whole == size % (ROWS * apart) == 0

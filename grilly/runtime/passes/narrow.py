@@ -6,7 +6,7 @@ from ..dtypes import BOOL
 from ..ir import Aval, Equation, Graph, ScanParams, Value
 from ..kernels.matmul import fetched_once
 from ..kernels.pull import RULES
-from ..kernels.scan import kind_of
+from ..kernels.scan import scan_kind
 from ..rewrite import Editor
 from .zero_one import zero_one
 
@@ -29,7 +29,7 @@ def narrowed(graph: Graph) -> Graph:
 def _sequences(eqn: Equation) -> range:
     """Which outputs of a scan that is one kernel its own steps put out."""
     scan: ScanParams | None = eqn.params.get("scan")
-    if scan is None or scan.replay or kind_of(eqn) != "scan":
+    if scan is None or scan.replay or scan_kind(eqn) != "scan":
         return range(0)
     return range(scan.carries, len(scan.body.outputs) - scan.saved)
 

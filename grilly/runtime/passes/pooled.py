@@ -33,7 +33,7 @@ def pooled(graph: Graph) -> Graph:
 def _found(graph: Graph, eqn: Equation) -> tuple[Window, list[Equation], Equation] | None:
     """The windows of one output that a scan can fold, the views between, and the equation that folds them."""
     params: ScanParams = eqn.params["scan"]
-    if params.replay or scan.kind_of(eqn) != "scan" or not scan.has_neighbours(params):
+    if params.replay or scan.scan_kind(eqn) != "scan" or not scan.has_neighbours(params):
         return None
     for output in range(params.carries, len(params.body.outputs) - params.saved):
         value, views = eqn.outputs[output], []

@@ -49,9 +49,9 @@ from ..rewrite import Editor, common, live
 from ..shader.cooperative import HALVES
 from ..target import Target
 from .images import Album, Layout, padded
-from .parts import in_parts
 from .scales import behind, needs_two, scale_of_all, scale_of_rows, span
 from .scans import sizes_over_time
+from .split_k import in_parts
 from .zero_one import may_be_spikes, zero_one
 
 BUSY = 25600  # invocations that keep a device busy

@@ -15,7 +15,7 @@ from ..kernels.fed import BLOCK, FEW, block_of
 from ..kernels.steps import Operands, moves
 from ..rewrite import Editor, live_scan
 from ..target import Target
-from .finds import finding_fewest
+from .min_cut import finding_fewest
 
 REGISTERS = 64  # of an invocation, for the carries of a single chunk
 SHORT = 16  # steps of a single chunk: the twin's code grows with them
@@ -44,7 +44,7 @@ def _stacks(graph: Graph, eqn: Equation) -> list[Value]:
 
     A scan that carries nothing has no chunks to go through: it is no twin.
     """
-    if eqn.primitive != "scan" or eqn.params["scan"].replay or scans.kind_of(eqn) != "scan":
+    if eqn.primitive != "scan" or eqn.params["scan"].replay or scans.scan_kind(eqn) != "scan":
         return []
     scan: ScanParams = eqn.params["scan"]
     found: dict[Equation, list[Value]] = {}

@@ -13,7 +13,7 @@ from ..ir import Atom, Aval, Equation, Literal, Value
 from ..kernels.operand import Axes
 from ..kernels.views import ONCE, behind_reshapes
 from ..rewrite import Editor
-from .split import split
+from .split_reductions import split
 from .zero_one import shows
 
 OF = {"abs": F32, "exponent": U32}  # what is folded of elements, and its dtype

@@ -24,12 +24,12 @@ def shallow(graph: Graph) -> Graph:
     editor = Editor(graph)
     readers = {eqn: _reader(graph, eqn.outputs[0]) for eqn in graph.equations if _is_shallow(eqn)}
     chosen = {eqn: reader for eqn, reader in readers.items() if reader}
-    apart = {reader: _apart(graph, eqn) for eqn, reader in chosen.items()}
+    strides = {reader: _patch_stride(graph, eqn) for eqn, reader in chosen.items()}
     for eqn in graph.equations:
         if eqn in chosen:
             editor.keep(replace(eqn, primitive="shallow_product"))
-        elif eqn in apart:
-            editor.keep(replace(eqn, params={"scan": replace(eqn.params["scan"], apart=apart[eqn])}))
+        elif eqn in strides:
+            editor.keep(replace(eqn, params={"scan": replace(eqn.params["scan"], patch_stride=strides[eqn])}))
         elif _reaches_out(eqn) and chosen.keys() >= set(graph.consumers[eqn.outputs[0]]):
             editor.renamed[eqn.outputs[0]] = _among_zeros(editor, eqn)
         else:
@@ -58,12 +58,12 @@ def _reader(graph: Graph, value: Value) -> Equation | None:
 def _is_sequence(eqn: Equation, value: Value) -> bool:
     """Whether a value is one that a scan in one kernel reads step by step, each invocation its own elements."""
     steps = eqn.params["scan"]
-    if steps.replay or scan.kind_of(eqn) != "scan" or value.size != steps.length * scan.size_of(steps):
+    if steps.replay or scan.scan_kind(eqn) != "scan" or value.size != steps.length * scan.size_of(steps):
         return False
     return eqn.inputs.index(value) >= steps.consts + steps.carries
 
 
-def _apart(graph: Graph, eqn: Equation) -> int:
+def _patch_stride(graph: Graph, eqn: Equation) -> int:
     """Elements between what two neighbouring features make of the same patch; 0 of a product that sees no patches."""
     made = graph.producer.get(eqn.inputs[1])  # type: ignore[arg-type]
     if made is None or made.primitive != "conv_patches":

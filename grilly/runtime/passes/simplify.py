@@ -9,11 +9,11 @@ import numpy as np
 from ..ir import Atom, Aval, Equation, Graph, Literal, ScanParams, Value, WhileParams, with_body
 from ..kernels.reduction import COMBINE
 from ..rewrite import Editor, common, live
-from .apart import taken_apart
 from .hoist import hoisted
 from .identities import IDENTITIES
 from .scans import sizes_over_time, sums_after_time, sums_over_time, time_first
-from .split import split
+from .split_carries import taken_apart
+from .split_reductions import split
 
 Rewrite = Callable[[Editor, Equation], Sequence[Atom] | None]
 

@@ -28,8 +28,10 @@ def zero_one(graph: Graph, given: frozenset[Value] = frozenset()) -> set[Value]:
 
 
 def may_be_spikes(graph: Graph, products: Iterable[Equation]) -> dict[Atom, Value]:
-    """What shows which argument that may turn out to be spikes: of two that are multiplied, the one of more axes (time,
-    and a batch), or of as many, the larger one. The other is weights.
+    """Maps each view to the argument it shows, for arguments that may turn out to hold only 0 and 1.
+
+    Of the two arguments of a product, the one with more axes (it has time and a batch), or of as many, the larger one,
+    is taken for spikes, and the other for weights.
     """
     shown: dict[Atom, Value] = {value: value for value in graph.inputs if value.shape}
     for eqn in graph.equations:

@@ -28,7 +28,7 @@ def assume(index: Index, bound: int) -> Index:
 
 def alone(index: Index) -> Index:
     """The same index, whose root nobody should ask for."""
-    return index if isinstance(index, int) else replace(index, apart=None)
+    return index if isinstance(index, int) else replace(index, offset=None)
 
 
 def add(b: Builder, x: Index, y: Index) -> Index:
@@ -54,13 +54,13 @@ def add(b: Builder, x: Index, y: Index) -> Index:
         split = (*x.product, y)
     elif isinstance(y, Ref) and y.product and x.bound <= y.product[1]:
         split = (*y.product, x)
-    apart = _apart(b, x, y)
-    return _known(b, Op.IAdd, x, y, bound=bound, multiple=multiple, split=split, shift=shift, apart=apart)
+    offset = _offset(b, x, y)
+    return _known(b, Op.IAdd, x, y, bound=bound, multiple=multiple, split=split, shift=shift, offset=offset)
 
 
-def _apart(b: Builder, x: Ref, y: Index) -> tuple[Ref, int] | None:
+def _offset(b: Builder, x: Ref, y: Index) -> tuple[Ref, int] | None:
     """The root of a sum, and what it is apart from it, where nothing wraps on the way."""
-    (root, j), (other, k) = x.apart or (x, 0), (0, y) if isinstance(y, int) else y.apart or (y, 0)
+    (root, j), (other, k) = x.offset or (x, 0), (0, y) if isinstance(y, int) else y.offset or (y, 0)
     fits = max(x.bound + bound_of(y), bound_of(root) + bound_of(other)) <= LIMIT
     return (add(b, root, other), j + k) if fits and j + k else None  # type: ignore[return-value]
 
@@ -93,11 +93,11 @@ def mul(b: Builder, x: Index, d: int) -> Index:
         return x * d % LIMIT if isinstance(x, int) else 0
     if d == 1:
         return x
-    bound, apart = min((x.bound - 1) * d + 1, LIMIT), None
-    if x.apart and max(x.bound, x.apart[0].bound) * d <= LIMIT:
-        root, k = x.apart
-        apart = mul(b, root, d), k * d
-    return _known(b, Op.IMul, x, d, bound=bound, multiple=x.multiple * d, product=(x, d), apart=apart)
+    bound, offset = min((x.bound - 1) * d + 1, LIMIT), None
+    if x.offset and max(x.bound, x.offset[0].bound) * d <= LIMIT:
+        root, k = x.offset
+        offset = mul(b, root, d), k * d
+    return _known(b, Op.IMul, x, d, bound=bound, multiple=x.multiple * d, product=(x, d), offset=offset)
 
 
 def div(b: Builder, x: Index, d: int) -> Index:

@@ -72,7 +72,7 @@ class Addresses:
         kind = b.module.pointer(Storage.PhysicalStorageBuffer, block)
         if width > 1:
             base = b.once(("wide", k), U32, lambda: b.module.emit(Op.Bitcast, kind, base)).id
-        root, behind = where.apart or (where, 0)
+        root, behind = where.offset or (where, 0)
         if not behind or root.multiple % width or behind % width:
             return _chain(b, Storage.PhysicalStorageBuffer, item, base, where, width)
 

@@ -11,8 +11,8 @@ class Ref:
 
     For an index more may be known: it is below `bound`, a multiple of `multiple`, `product` (x, d) with value x d,
     `split` (high, d, low) with value high d + low and low < d, `quotient` or `remainder` (x, d) of a division of x by
-    d, or `shift` (base, k), base plus a constant smaller than what the base is a multiple of. `apart` (root, k) is root
-    plus any constant.
+    d, or `shift` (base, k), base plus a constant smaller than what the base is a multiple of. `offset` (root, k) is the
+    root plus any constant.
     """
 
     id: int
@@ -24,7 +24,7 @@ class Ref:
     quotient: "tuple[Ref, int] | None" = None
     remainder: "tuple[Ref, int] | None" = None
     shift: "tuple[Ref, int] | None" = None
-    apart: "tuple[Ref, int] | None" = None
+    offset: "tuple[Ref, int] | None" = None
 
 
 Index = int | Ref

@@ -1,8 +1,8 @@
 """What the steps of a scan leave in registers for the way back (see `recompute`): as few values as can be.
 
-Much of a step is computed on both ways: of a LIF neuron's, the way back needs `h`, which comes of the state and of x.
-Between what both ways know and what only the way back can compute lies a least cut, and its values are what is found.
-Then the way back reads neither the others again nor x, and holds no register for them.
+A step's way forth and its way back have values in common: a LIF neuron's way back needs `h`, which the way forth makes
+of the state and x. A minimum cut picks the fewest values to keep in registers from which the way back can compute the
+rest: it then neither computes them from the start nor reads x again.
 
 References:
     J. Edmonds and R. M. Karp, "Theoretical improvements in algorithmic efficiency for network flow problems" (1972).

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import jax
 import pytest
+from checks import lowered
 from programs import Program
 from programs_recompute import by_output, refractory, sequence
-from test_programs import lowered
 
 from grilly.runtime.ir import ScanParams
 from grilly.runtime.target import Target

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..ir import Atom, Aval, Equation, Graph, ScanParams, Value, WhileParams, with_body
-from ..kernels.scan import kind_of
+from ..kernels.scan import scan_kind
 from ..rewrite import Editor
 
 WORDS = (2, 4)  # of a random key
@@ -19,11 +19,11 @@ def taken_apart(graph: Graph) -> Graph:
     editor = Editor(graph)
     for eqn in graph.equations:
         eqn = with_body(eqn, taken_apart)
-        if eqn.primitive in ("scan", "while") and kind_of(eqn) == "loop":
+        if eqn.primitive in ("scan", "while") and scan_kind(eqn) == "loop":
             trial = Editor(graph)
             trial.renamed = editor.renamed
             split = _split(trial, eqn)
-            if kind_of(split) != "loop":
+            if scan_kind(split) != "loop":
                 editor.equations += [*trial.equations, split]
                 _rename(editor, eqn, split)
                 continue
