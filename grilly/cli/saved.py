@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import checkpoint
+from ..checkpoint import Checkpoint, load
 from ..errors import DataError, ParameterError
 from ..nn import Module
 from ..optim import Optimizer
@@ -30,7 +30,7 @@ class Saved:
     settings: Settings
     image_shape: tuple[int, int, int]
     progress: Progress
-    arrays: checkpoint.Checkpoint
+    checkpoint: Checkpoint
 
     @classmethod
     def read(cls, path: Path) -> "Saved":
@@ -39,11 +39,11 @@ class Saved:
         Raises:
             DataError: The file is absent, corrupt, or no checkpoint of `grilly train`.
         """
-        arrays = checkpoint.load(path)
-        about = arrays.about
+        checkpoint = load(path)
+        about = checkpoint.about
         try:
             settings, progress = Settings(**about["settings"]), Progress(**about["progress"])
-            return cls(path, settings, tuple(about["image_shape"]), progress, arrays)
+            return cls(path, settings, tuple(about["image_shape"]), progress, checkpoint)
         except (KeyError, TypeError, ParameterError) as error:
             raise DataError(
                 f"{path} does not describe a run ({type(error).__name__}: {error}). "
@@ -57,9 +57,9 @@ class Saved:
             DataError: The arrays are not those of this net and this optimizer.
         """
         try:
-            net.load_state_dict(self.arrays.part("net"))
+            net.load_state_dict(self.checkpoint.part("net"))
             if optimizer is not None:
-                optimizer.load_state_dict(self.arrays.part("optimizer"))
+                optimizer.load_state_dict(self.checkpoint.part("optimizer"))
         except DataError as error:
             raise DataError(f"{self.path} does not fit its own settings: {error}") from error
 

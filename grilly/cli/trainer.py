@@ -91,7 +91,7 @@ class Trainer:
         Raises:
             DataError: It holds weights alone, or not this run's.
         """
-        if not saved.arrays.part("optimizer"):
+        if not saved.checkpoint.part("optimizer"):
             raise DataError(f"{saved.path} holds weights, and not where its run stood. Resume from {LAST} beside it.")
         saved.restore(self.net, self.optimizer)
         self.progress = saved.progress
