@@ -144,6 +144,8 @@ def _physical(name: str) -> "PhysicalDevice | None":
         return None
     if (absent := _absent()) is not None:
         raise DeviceError(f"there is no device {name!r}: {absent}")
+    if name.isdecimal():  # as a part of a name, it would mean any card that has the digit in its name
+        raise DeviceError(f"there is no device {name!r}: a number alone names none. Give vulkan:{name}.")
     if name == "vulkan":
         found = _by_quality()
     elif name in BEST_FIRST:

@@ -112,6 +112,13 @@ def test_one_that_is_not_there_is_an_error_that_lists_those_there_are(machine, n
     )
 
 
+@pytest.mark.parametrize("name", ["0", "200"])
+def test_a_number_alone_is_not_part_of_a_name(machine, name):
+    with pytest.raises(DeviceError) as error:
+        find_device(name)
+    assert str(error.value) == f"there is no device {name!r}: a number alone names none. Give vulkan:{name}."
+
+
 def test_this_machine(device):
     for name in ("vulkan", f"vulkan:{device.physical.index}", device.kind, device.name):
         assert find_device(name) is device
