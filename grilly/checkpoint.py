@@ -14,6 +14,10 @@ from .errors import DataError
 from .files import replacing
 
 KEY = "grilly"  # of safetensors' metadata: a checkpoint is a file that has it
+DTYPES = (  # that safetensors reads back into NumPy; it would write others, such as float8
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "bfloat16", "float32", "float64", "complex64"),
+)
 
 
 class Checkpoint(NamedTuple):
@@ -36,7 +40,7 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, ArrayLike], about: M
         about: Whatever JSON can write: settings, epoch, accuracy.
 
     Raises:
-        DataError: The file cannot be written.
+        DataError: The file cannot be written, an array holds no numbers of `DTYPES`, or JSON cannot write `about`.
 
     Example:
         >>> import tempfile, numpy as np
@@ -46,11 +50,11 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, ArrayLike], about: M
         >>> checkpoint.about, checkpoint.part("net")
         ({'epoch': 7}, {'weight': array([1., 1., 1.], dtype=float32)})
     """
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    shaped = {name: array.reshape(np.shape(arrays[name])) for name, array in contiguous.items()}  # scalars stay 0-d
+    stored = {name: _storable(name, array) for name, array in arrays.items()}
+    content = safetensors.numpy.save(stored, {KEY: _written(about)})
     try:
         with replacing(path) as beside:
-            beside.write_bytes(safetensors.numpy.save(shaped, {KEY: json.dumps(dict(about))}))
+            beside.write_bytes(content)
     except OSError as error:
         raise DataError(
             f"cannot write {os.fspath(path)}: {error}. Choose a directory that can be written to."
@@ -72,6 +76,28 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
             f"cannot read {os.fspath(path)}: {error}. Expected a checkpoint that grilly saved; "
             "check the path, or use another checkpoint of that run."
         ) from error
+
+
+def _storable(name: str, array: ArrayLike) -> np.ndarray:
+    contiguous = np.ascontiguousarray(array)
+    if contiguous.dtype.name not in DTYPES:
+        raise DataError(
+            f"the array {name!r} has dtype {contiguous.dtype.name}, expected one of {', '.join(DTYPES)}. "
+            "Convert it; texts go into `about`."
+        )
+    return contiguous.reshape(np.shape(array))  # scalars stay 0-d
+
+
+def _written(about: Mapping[str, Any]) -> str:
+    for key, value in about.items():  # one by one, so that an error names the key
+        try:
+            json.dumps({key: value})
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"JSON cannot write the entry {key!r} of `about`: {error}. "
+                "Give numbers, texts, and lists and dicts of them; arrays go into `arrays`."
+            ) from error
+    return json.dumps(dict(about))
 
 
 def _about(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -51,11 +52,56 @@ def test_part_takes_the_arrays_of_one_prefix(tmp_path):
     assert checkpoint.load(tmp_path / "a.safetensors").part("net").keys() == {"0.weight", "0.bias"}
 
 
-def test_a_write_that_fails_leaves_the_last_checkpoint(tmp_path):
+DTYPES = (
+    "bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, bfloat16, float32, float64, complex64"
+)
+OUTSIDE = {
+    "text": np.array(["lif"]),
+    "object": np.array([None]),
+    "complex128": np.zeros(2, complex),
+    "float8": np.zeros(2, jnp.float8_e4m3fn),  # safetensors writes it, and cannot read it
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_an_array_of_other_than_numbers_is_named(tmp_path, name):
     path = tmp_path / "last.safetensors"
     checkpoint.save(path, ARRAYS, ABOUT)
-    with pytest.raises(TypeError, match="not JSON serializable"):
-        checkpoint.save(path, ARRAYS, {"epoch": object()})
+    with pytest.raises(DataError) as error:
+        checkpoint.save(path, ARRAYS | {name: OUTSIDE[name]}, ABOUT)
+    assert str(error.value) == (
+        f"the array {name!r} has dtype {OUTSIDE[name].dtype.name}, expected one of {DTYPES}. "
+        "Convert it; texts go into `about`."
+    )
+    assert checkpoint.load(path).arrays.keys() == ARRAYS.keys()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["last.safetensors"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES.split(", "))
+def test_every_dtype_that_is_offered_comes_back(tmp_path, dtype):
+    want = np.arange(3).astype(jnp.dtype(dtype))
+    checkpoint.save(tmp_path / "a.safetensors", {"x": want}, {})
+    np.testing.assert_array_equal(checkpoint.load(tmp_path / "a.safetensors").arrays["x"], want, strict=True)
+
+
+UNWRITABLE = {
+    "weights": (np.zeros(2), "Object of type ndarray is not JSON serializable"),
+    "loss": (np.float32(1), "Object of type float32 is not JSON serializable"),
+    ("a", "pair"): (1, "keys must be str, int, float, bool or None, not tuple"),
+}
+
+
+@pytest.mark.parametrize("key", UNWRITABLE)
+def test_what_json_cannot_write_is_named(tmp_path, key):
+    path = tmp_path / "last.safetensors"
+    checkpoint.save(path, ARRAYS, ABOUT)
+    value, why = UNWRITABLE[key]
+    with pytest.raises(DataError) as error:
+        checkpoint.save(path, ARRAYS, {"epoch": 4, key: value})
+    assert str(error.value) == (
+        f"JSON cannot write the entry {key!r} of `about`: {why}. "
+        "Give numbers, texts, and lists and dicts of them; arrays go into `arrays`."
+    )
     assert checkpoint.load(path).about == ABOUT
     assert [entry.name for entry in tmp_path.iterdir()] == ["last.safetensors"]
 
