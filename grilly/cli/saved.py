@@ -1,5 +1,6 @@
 """The checkpoints of a run: what they say besides their arrays, read and checked. The format is `checkpoint`'s."""
 
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,12 @@ class Saved:
         """The checkpoint at `path`.
 
         Raises:
-            DataError: The file is absent, corrupt, or no checkpoint of `grilly train`.
+            DataError: The file is absent, corrupt, a directory, or no checkpoint of `grilly train`.
         """
+        if os.path.isdir(path):
+            raise DataError(
+                f"{path} is a directory. Give a file in it: {path / LAST} to resume, {path / BEST} to evaluate."
+            )
         checkpoint = load(path)
         about = checkpoint.about
         try:

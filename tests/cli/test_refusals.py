@@ -94,6 +94,16 @@ def test_what_cannot_be_evaluated(trained, tmp_path, capsys):
         assert capsys.readouterr().err == f"grilly: {message}\n"
 
 
+@pytest.mark.parametrize("command", [("evaluate",), ("train", "--resume")])
+def test_a_directory_in_place_of_a_checkpoint(command, trained, capsys):
+    out, _, _ = trained
+    assert run(*command, out) == 2
+    assert capsys.readouterr().err == (
+        f"grilly: {out} is a directory. Give a file in it: {out}/last.safetensors to resume, "
+        f"{out}/best.safetensors to evaluate.\n"
+    )
+
+
 def test_images_of_another_shape(trained, tmp_path, monkeypatch, capsys):
     best = trained[0] / "best.safetensors"
     images = datasets.Split(np.zeros((12, 28, 28), np.uint8), np.zeros(12, np.int32), 255)
