@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoint import Checkpoint, load
+from ..datasets import Dataset
 from ..errors import DataError, ParameterError
 from ..nn import Module
 from ..optim import Optimizer
@@ -30,6 +31,7 @@ class Saved:
     path: Path
     settings: Settings
     image_shape: tuple[int, int, int]
+    train_images: int
     progress: Progress
     checkpoint: Checkpoint
 
@@ -48,7 +50,8 @@ class Saved:
         about = checkpoint.about
         try:
             settings, progress = Settings(**about["settings"]), Progress(**about["progress"])
-            return cls(path, settings, tuple(about["image_shape"]), progress, checkpoint)
+            shape, count = tuple(about["image_shape"]), about["train_images"]
+            return cls(path, settings, shape, count, progress, checkpoint)
         except (KeyError, TypeError, ParameterError) as error:
             raise DataError(
                 f"{path} does not describe a run ({type(error).__name__}: {error}). "
@@ -69,6 +72,11 @@ class Saved:
             raise DataError(f"{self.path} does not fit its own settings: {error}") from error
 
 
-def described(settings: Settings, image_shape: tuple[int, int, int], progress: Progress) -> dict[str, Any]:
+def described(settings: Settings, dataset: Dataset, progress: Progress) -> dict[str, Any]:
     """What `Saved.read` reads besides the arrays."""
-    return {"settings": asdict(settings), "image_shape": image_shape, "progress": asdict(progress)}
+    return {
+        "settings": asdict(settings),
+        "image_shape": dataset.image_shape,
+        "train_images": len(dataset.train),
+        "progress": asdict(progress),
+    }

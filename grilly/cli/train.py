@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from .. import datasets, plot
-from ..errors import ParameterError
+from ..errors import DataError, ParameterError
 from .devices import chosen_device
 from .interrupt import INTERRUPTED, StopRequest
 from .measure import accuracy, raster
@@ -73,11 +73,21 @@ def _resumed(arguments: argparse.Namespace) -> Trainer:
     saved = Saved.read(path)
     settings = saved.settings.resumed(_given(arguments))
     dataset = datasets.load(settings.dataset, arguments.data)
+    _check_images(dataset, saved)
     trainer = Trainer(settings, dataset, chosen_device(arguments.device), path.parent)
     trainer.restore(saved)
     if trainer.complete:
         raise ParameterError(f"the run of {path} is complete: give more --epochs than {settings.epochs}.")
     return trainer
+
+
+def _check_images(dataset: datasets.Dataset, saved: Saved) -> None:
+    """With more images or fewer, an epoch would have other steps, and a step other images."""
+    if len(dataset.train) != saved.train_images:
+        raise DataError(
+            f"{dataset.name} has {len(dataset.train)} training images here, and the run of {saved.path} has "
+            f"{saved.train_images}. Give the --data that it began with."
+        )
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:

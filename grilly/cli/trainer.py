@@ -83,7 +83,7 @@ class Trainer:
         checkpoint.save(self.out / LAST, weights | state, self._described())
 
     def _described(self) -> dict[str, Any]:
-        return described(self.settings, self.dataset.image_shape, self.progress)
+        return described(self.settings, self.dataset, self.progress)
 
     def restore(self, saved: Saved) -> None:
         """Stand where the run stood that saved this.

@@ -1,5 +1,6 @@
 """What the command line says when it cannot: whole messages, exit status 2, and nothing left behind."""
 
+import dataclasses
 import signal
 from pathlib import Path
 
@@ -63,6 +64,18 @@ def test_what_cannot_be_resumed(trained, tmp_path, capsys):
     for arguments, message in cases.items():
         assert run("train", "--resume", *arguments) == 2
         assert capsys.readouterr().err == f"grilly: {message}\n"
+
+
+def test_a_run_does_not_go_on_with_other_images(trained, monkeypatch, capsys):
+    last = trained[0] / "last.safetensors"
+    digits = datasets.load()
+    fewer = dataclasses.replace(digits, train=digits.train.take(slice(1000)))
+    monkeypatch.setattr(datasets, "load", lambda name, data: fewer)
+    assert run("train", "--resume", last, "--epochs", 4) == 2
+    assert capsys.readouterr().err == (
+        f"grilly: digits has 1000 training images here, and the run of {last} has 1257. "
+        "Give the --data that it began with.\n"
+    )
 
 
 def test_what_cannot_be_evaluated(trained, tmp_path, capsys):
