@@ -1,7 +1,9 @@
 """Train a spiking classifier, and keep its best weights."""
 
 import argparse
+import os
 import sys
+import tempfile
 import time
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -46,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """`grilly train`: the whole run. Returns the exit status."""
     trainer = _resumed(arguments) if arguments.resume else _new(arguments)
+    _check_writable(trainer.out)
     with StopRequest() as stop:
         _train(trainer, stop)
     if trainer.complete:
@@ -60,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _new(arguments: argparse.Namespace) -> Trainer:
     settings = Settings.chosen(_given(arguments))
     out = arguments.out or Path("runs", f"{settings.dataset}-{settings.model}-{time.strftime('%Y%m%d-%H%M%S')}")
-    if (out / LAST).exists():
+    if os.path.exists(out / LAST):  # Path.exists raises where it may not look
         raise ParameterError(f"--out {out} holds a run already: choose another, or --resume {out / LAST}.")
     dataset = datasets.load(settings.dataset, arguments.data)
     return Trainer(settings, dataset, chosen_device(arguments.device), out)
@@ -79,6 +82,18 @@ def _resumed(arguments: argparse.Namespace) -> Trainer:
     if trainer.complete:
         raise ParameterError(f"the run of {path} is complete: give more --epochs than {settings.epochs}.")
     return trainer
+
+
+def _check_writable(out: Path) -> None:
+    """Makes the directory. Before the first epoch, which would be lost where it cannot be saved."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise DataError(
+            f"cannot save in {out}: {error.strerror}. Give a directory that can be written to as --out, "
+            "or resume a copy of the run in one."
+        ) from error
 
 
 def _check_images(dataset: datasets.Dataset, saved: Saved) -> None:

@@ -1,7 +1,9 @@
 """What the command line says when it cannot: whole messages, exit status 2, and nothing left behind."""
 
 import dataclasses
+import re
 import signal
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -128,15 +130,34 @@ def test_images_of_another_shape(trained, tmp_path, monkeypatch, capsys):
     )
 
 
-def test_a_place_that_cannot_be_written_to(tmp_path, capsys):
-    blocked = tmp_path / "file"
-    blocked.write_text("in the way")
-    assert run(*SHORT, "--out", blocked) == 2
-    assert capsys.readouterr().err.endswith(
-        f"grilly: cannot write {blocked}/best.safetensors: [Errno 17] File exists: '{blocked}'. "
-        "Choose a directory that can be written to.\n"
-    )
-    assert blocked.read_text() == "in the way"
+CANNOT_SAVE = (
+    "grilly: cannot save in {}: {}. Give a directory that can be written to as --out, "
+    "or resume a copy of the run in one.\n"
+)
+BLOCKED = {"file": "File exists", "file/run": "Not a directory", "x" * 300: "File name too long"}
+
+
+@pytest.mark.parametrize("place", BLOCKED, ids=BLOCKED.values())
+def test_a_place_that_cannot_be_written_to_is_found_before_training(place, tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert run(*SHORT, "--out", tmp_path / place) == 2
+    printed, errors = capsys.readouterr()
+    assert errors == CANNOT_SAVE.format(tmp_path / place, BLOCKED[place])
+    assert re.fullmatch(r"device  cpu .*\n", printed)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_directory_that_lets_nobody_write_is_found_before_training(trained, tmp_path, monkeypatch, capsys):
+    def refused(dir):  # by hand: root, who may run the tests, may write everywhere
+        raise PermissionError(13, "Permission denied", f"{dir}/tmp123")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refused)
+    out, _, _ = trained
+    assert run("train", "--device", "cpu", "--resume", out / "last.safetensors", "--epochs", 4) == 2
+    assert capsys.readouterr().err == CANNOT_SAVE.format(out, "Permission denied")
+    assert run(*SHORT, "--out", tmp_path) == 2
+    assert capsys.readouterr().err == CANNOT_SAVE.format(tmp_path, "Permission denied")
 
 
 def test_a_device_that_is_not_there(tmp_path, capsys):
