@@ -15,25 +15,31 @@ LOOKS = 100  # at loss and rates in an epoch, at most: a look waits for the devi
 
 
 class Watch:
-    """Moves a progress bar through an epoch of `steps`; shows and averages the measurements of up to LOOKS of them."""
+    """Moves a progress bar through an epoch of `steps`; shows and averages the measurements of up to LOOKS of them.
 
-    def __init__(self, bar: tqdm, steps: int) -> None:
-        self._bar, self._every, self._steps = bar, math.ceil(steps / LOOKS), 0
-        self._seen: list[dict[str, float]] = []
+    `sums`, which it adds to, are those of the steps looked at: with the sums of the `taken` first steps, it goes on
+    as the watch that saw them would have.
+    """
+
+    def __init__(self, bar: tqdm, steps: int, taken: int, sums: dict[str, float]) -> None:
+        self._bar, self._every, self._taken, self._sums = bar, math.ceil(steps / LOOKS), taken, sums
 
     def __call__(self, loss: Any, rate: Any, labels: np.ndarray) -> None:
-        if self._steps % self._every == 0:
-            rates = np.asarray(rate)
-            hits = rates.argmax(axis=1) == labels
-            seen = {"loss": float(loss), "accuracy": float(hits.mean()), "firing_rate": float(rates.mean())}
-            self._seen.append(seen)
+        if self._taken % self._every == 0:
+            self._look(loss, np.asarray(rate), labels)
             self._bar.set_postfix({name: f"{value:.3f}" for name, value in self.means().items()}, refresh=False)
-        self._steps += 1
+        self._taken += 1
         self._bar.update(len(labels))
+
+    def _look(self, loss: Any, rates: np.ndarray, labels: np.ndarray) -> None:
+        hits = rates.argmax(axis=1) == labels
+        seen = {"loss": float(loss), "accuracy": float(hits.mean()), "firing_rate": float(rates.mean()), "looks": 1}
+        for name, value in seen.items():
+            self._sums[name] = self._sums.get(name, 0) + value
 
     def means(self) -> dict[str, float]:
         """`loss`, `accuracy` and `firing_rate`, each its mean over the steps that were looked at."""
-        return {name: float(np.mean([seen[name] for seen in self._seen])) for name in self._seen[0]}
+        return {name: self._sums[name] / self._sums["looks"] for name in ("loss", "accuracy", "firing_rate")}
 
 
 def accuracy(net: nn.Module, split: Split) -> float:

@@ -17,11 +17,19 @@ BEST, LAST = "best.safetensors", "last.safetensors"
 
 @dataclass
 class Progress:
-    """Where a run stands: the `steps` taken, an entry of `history` an epoch, the best validation accuracy."""
+    """Where a run stands.
+
+    Attributes:
+        steps: Training steps taken.
+        best_accuracy: The best validation accuracy after a whole epoch.
+        history: An entry for each whole epoch.
+        sums: What `Watch` has summed up of an epoch that is not over.
+    """
 
     steps: int = 0
     best_accuracy: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from .trainer import Trainer
 PICTURE = "training.png"
 SHOWN = 4  # the test image in the picture: not one of the easy ones, so that several outputs fire
 LINE = (
-    "epoch {epoch:5.1f}: loss {loss:.4f}, accuracy {accuracy:.4f}, firing rate {firing_rate:.3f}, "
+    "epoch {epoch:3}: loss {loss:.4f}, accuracy {accuracy:.4f}, firing rate {firing_rate:.3f}, "
     "validation accuracy {validation_accuracy:.4f}"
 )
 
@@ -54,8 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     if trainer.complete:
         _report(trainer)
         return 0
-    best = trainer.progress.best_accuracy
-    print(f"Stopped. The best weights so far (validation accuracy {best:.4f}) are in {trainer.out / BEST}.")
+    print(f"Stopped. {_best(trainer)}")
     print(f"To go on: grilly train --resume {trainer.out / LAST}")
     return INTERRUPTED
 
@@ -110,7 +109,7 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _train(trainer: Trainer, stop: StopRequest) -> None:
-    """Epoch after epoch, with one progress bar for all of them and a line for each."""
+    """Epoch after epoch, with one progress bar for all of them and a line for each whole one."""
     settings, size = trainer.settings, trainer.settings.batch_size
     print(f"data    {trainer.dataset}")
     print("run     " + ", ".join(f"{name} {value}" for name, value in asdict(settings).items()))
@@ -119,8 +118,16 @@ def _train(trainer: Trainer, stop: StopRequest) -> None:
     with tqdm(total=end, initial=start, unit=" samples", unit_scale=True, dynamic_ncols=True) as bar:
         while not (trainer.complete or stop.asked):
             measured = trainer.epoch(stop, bar)
-            bar.write(LINE.format(**measured))
-            sys.stdout.flush()  # for those who watch through a pipe
+            if measured:
+                bar.write(LINE.format(**measured))
+                sys.stdout.flush()  # for those who watch through a pipe
+
+
+def _best(trainer: Trainer) -> str:
+    if not trainer.progress.history:
+        return "There are no best weights yet: they are chosen after each epoch, and the first is not over."
+    best = trainer.progress.best_accuracy
+    return f"The best weights so far (validation accuracy {best:.4f}) are in {trainer.out / BEST}."
 
 
 def _report(trainer: Trainer) -> None:

@@ -47,23 +47,30 @@ class Trainer:
     def complete(self) -> bool:
         return self.progress.steps >= self.total
 
-    def epoch(self, stop: StopRequest, bar: tqdm) -> dict[str, float]:
-        """Train to the end of the epoch, or until stopped; validate; save what is last, and best if it is.
+    def epoch(self, stop: StopRequest, bar: tqdm) -> dict[str, float] | None:
+        """Train to the end of the epoch; validate; save what is last, and best if it is.
 
-        Returns: The measurements, as `plot.training_figure` takes them.
+        Stopped within the epoch, it saves where it stands, and neither validates nor chooses: a run that is not
+        stopped does so after whole epochs only.
+
+        Returns: The measurements, as `plot.training_figure` takes them; None within an epoch.
         """
-        measured = self._train(stop, bar)
-        measured["epoch"] = self.progress.steps / self.per_epoch
-        measured["validation_accuracy"] = accuracy(self.net, self.dataset.validation)
-        self.progress.history.append(measured)
-        self._save(measured["validation_accuracy"])
+        means = self._train(stop, bar)
+        number, within = divmod(self.progress.steps, self.per_epoch)
+        measured = None
+        if not within:
+            measured = {"epoch": number, **means, "validation_accuracy": accuracy(self.net, self.dataset.validation)}
+            self.progress.history.append(measured)
+            self.progress.sums = {}
+            self._save_if_best(measured["validation_accuracy"])
+        self._save_last()
         return measured
 
     def _train(self, stop: StopRequest, bar: tqdm) -> dict[str, float]:
         number, first = divmod(self.progress.steps, self.per_epoch)
         size, train = self.settings.batch_size, self.dataset.train
         order = np.random.default_rng([self.settings.seed, number]).permutation(len(train))
-        watch = Watch(bar, self.per_epoch - first)
+        watch = Watch(bar, self.per_epoch, first, self.progress.sums)
         self.net.train()
         for batch in range(first, self.per_epoch):
             part = train.take(order[batch * size : (batch + 1) * size])
@@ -74,13 +81,14 @@ class Trainer:
                 break
         return watch.means()
 
-    def _save(self, validation_accuracy: float) -> None:
-        weights = prefixed("net", self.net.state_dict())
+    def _save_if_best(self, validation_accuracy: float) -> None:
         if validation_accuracy >= self.progress.best_accuracy:
             self.progress.best_accuracy = validation_accuracy
-            checkpoint.save(self.out / BEST, weights, self._described())
-        state = prefixed("optimizer", self.optimizer.state_dict())
-        checkpoint.save(self.out / LAST, weights | state, self._described())
+            checkpoint.save(self.out / BEST, prefixed("net", self.net.state_dict()), self._described())
+
+    def _save_last(self) -> None:
+        weights, state = self.net.state_dict(), self.optimizer.state_dict()
+        checkpoint.save(self.out / LAST, prefixed("net", weights) | prefixed("optimizer", state), self._described())
 
     def _described(self) -> dict[str, Any]:
         return described(self.settings, self.dataset, self.progress)

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from .module import Module
 
 
-OWN = frozenset(
-    {"_calls", "_device", "_mark", "_spent", "_state", "_tree"}
-)  # a module's attributes that no trace reads
+# Attributes of a module that no trace reads.
+OWN = frozenset({"_calls", "_device", "_mark", "_spent", "_state", "_tree"})
 
 
 class Variables(NamedTuple):

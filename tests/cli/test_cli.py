@@ -26,7 +26,7 @@ def test_a_run_says_what_it_does(trained):
     number = r"\d\.\d+"
     for epoch, line in enumerate(lines[4:7], start=1):
         assert re.fullmatch(
-            rf"epoch +{epoch}\.0: loss {number}, accuracy {number}, firing rate {number}, "
+            rf"epoch +{epoch}: loss {number}, accuracy {number}, firing rate {number}, "
             rf"validation accuracy {number}",
             line,
         )
@@ -68,33 +68,51 @@ def weights(path):
     return {name: value for name, value in safetensors.numpy.load_file(path).items() if name.startswith("net.")}
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(trained, tmp_path, monkeypatch, capsys):
-    out, _, _ = trained
-    watch, calls = measure.Watch.__call__, []
+@pytest.fixture
+def stops(monkeypatch):
+    """The steps of a run, to be filled in, after which Ctrl-C is pressed. Resumed, it goes on counting."""
+    watch, after, taken = measure.Watch.__call__, set(), []
 
     def interrupted(self, *arguments):
         watch(self, *arguments)
-        calls.append(1)
-        if len(calls) == 51:  # in the middle of the second epoch
+        taken.append(1)
+        if len(taken) in after:
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(measure.Watch, "__call__", interrupted)
-    stopped = tmp_path / "stopped"
-    assert run(*SHORT, "--out", stopped) == 130
-    assert len(calls) == 51
-    best = progress(stopped / "best.safetensors")["best_accuracy"]
-    assert capsys.readouterr().out.splitlines()[-2:] == [
-        f"Stopped. The best weights so far (validation accuracy {best:.4f}) are in {stopped}/best.safetensors.",
-        f"To go on: grilly train --resume {stopped}/last.safetensors",
-    ]
+    yield after
+    assert all(step <= len(taken) for step in after)
 
-    assert run("train", "--device", "cpu", "--resume", stopped / "last.safetensors") == 0
-    straight, resumed = weights(out / "last.safetensors"), weights(stopped / "last.safetensors")
-    assert straight.keys() == resumed.keys()
-    for name, value in straight.items():
-        np.testing.assert_array_equal(resumed[name], value)
-    history = progress(stopped / "last.safetensors")["history"]
-    assert [entry["epoch"] for entry in history] == [1, 51 / 39, 2, 3]
+
+def test_a_run_stopped_anywhere_goes_on_as_if_it_had_not_been(trained, tmp_path, stops, capsys):
+    """In its first epoch, of 39 steps; at the end of that; twice in the second one. All it leaves is the same."""
+    out, printed, _ = trained
+    stops |= {20, 39, 51, 52}
+    assert run(*SHORT, "--out", tmp_path) == 130
+    go_on = ("train", "--device", "cpu", "--resume", tmp_path / "last.safetensors")
+    assert [run(*go_on) for _ in stops] == [130, 130, 130, 0]
+    measured = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("epoch", "test accuracy"))]
+    assert measured == printed.splitlines()[4:8]
+    for file in "best.safetensors", "last.safetensors", "training.png":
+        assert (tmp_path / file).read_bytes() == (out / file).read_bytes(), file
+
+
+def test_a_stopped_run_says_what_there_is(tmp_path, stops, capsys):
+    stops |= {20, 51}
+    assert run(*SHORT, "--out", tmp_path) == 130
+    go_on = f"To go on: grilly train --resume {tmp_path}/last.safetensors"
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "Stopped. There are no best weights yet: they are chosen after each epoch, and the first is not over.",
+        go_on,
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["last.safetensors"]
+
+    assert run("train", "--device", "cpu", "--resume", tmp_path / "last.safetensors") == 130
+    best = progress(tmp_path / "best.safetensors")["history"][0]["validation_accuracy"]
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"Stopped. The best weights so far (validation accuracy {best:.4f}) are in {tmp_path}/best.safetensors.",
+        go_on,
+    ]
 
 
 def test_ctrl_c_ends_the_process_cleanly(tmp_path):
