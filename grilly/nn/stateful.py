@@ -1,6 +1,6 @@
 """`StatefulModule`: a pure step, and the state that it carries from call to call. Every neuron is one."""
 
-from typing import Any
+from typing import Any, Self
 
 import jax
 from jax import numpy as jnp
@@ -8,6 +8,7 @@ from jax import numpy as jnp
 from .. import functional as F
 from ..errors import ShapeError
 from ..functional.arguments import as_float, check_step_mode
+from ..functional.sequence import as_stepped
 from .module import Module
 from .running import running
 
@@ -38,6 +39,13 @@ class StatefulModule(Module):
     """
 
     params: Any = None
+    step_mode = "s"
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Sets the step mode, so that here too a class of yours need not call `super().__init__()`."""
+        self = super().__new__(cls)
+        vars(self)["step_mode"] = cls.step_mode
+        return self
 
     def __init__(self, step_mode: str = "s") -> None:
         check_step_mode(step_mode)
@@ -52,7 +60,12 @@ class StatefulModule(Module):
         raise NotImplementedError(f"{type(self).__name__} has no method step: write it, and initial_state.")
 
     def forward(self, x: Any) -> Any:
-        """One step, or a sequence of them, from the state that the last call left."""
+        """One step, or a sequence of them, from the state that the last call left.
+
+        Raises:
+            ShapeError: The input does not fit the state; or `step` returned no `(out, state)`, or a state of
+                another structure, shape or dtype than it was given.
+        """
         x = as_float(x, "x")
         first = self._first(x)
         state = self.initial_state(first) if self._state is None else self._state
@@ -60,7 +73,7 @@ class StatefulModule(Module):
         if self.step_mode == "m":
             out, after = F.sequence(self.step, x, state, self.params)
         else:
-            out, after = self.step(x, state, self.params)
+            out, after = as_stepped(self.step, state, self.step(x, state, self.params))
         vars(self)["_state"] = after
         self._report(state, out, len(x) if self.step_mode == "m" else 1)
         return out

@@ -1,5 +1,6 @@
 """A sequence: what it computes, what it keeps for backward, and what is none."""
 
+import functools
 import re
 
 import jax
@@ -152,3 +153,67 @@ def test_a_state_of_another_shape_is_refused_by_the_step():
     with pytest.raises(ShapeError) as error:
         F.sequence(F.if_step, np.zeros((4, 3), np.float32), np.zeros(2, np.float32), F.IFParams())
     assert str(error.value) == said
+
+
+# What is no step -----------------------------------------------------------------------------------------------------
+
+X_SEQ, V = np.ones((3, 2, 4), np.float32), np.zeros((2, 4), np.float32)
+NO_PAIR = {
+    "the_spikes_alone": (lambda x, v: x, "an array of shape (2, 4)"),
+    "a_third": (lambda x, v: (x, v, v), "a tuple of 3"),
+    "nothing": (lambda x, v: None, "a NoneType"),
+}
+
+
+def named(function):
+    """It as a step whose name does not depend on the test."""
+
+    def step(x, state, params):
+        return function(x, state)
+
+    step.__qualname__ = "Neuron.step"
+    return step
+
+
+@pytest.mark.parametrize("name", NO_PAIR)
+def test_a_step_returns_its_output_and_its_state(name):
+    function, found = NO_PAIR[name]
+    said = f"Neuron.step returned {found}: a pair was expected, (out, state), the state being that after the step."
+    with pytest.raises(ShapeError) as error:
+        F.sequence(named(function), X_SEQ, V)
+    assert str(error.value) == said
+
+
+OTHER = {
+    "dtype": (lambda v: v.astype(jnp.float16), "(2, 4) float16"),
+    "shape": (lambda v: v[0], "(4,) float32"),
+    "number": (lambda v: 0, "() int32"),
+    "structure": (lambda v: {"v": v, "a": v}, "{'a': (2, 4) float32, 'v': (2, 4) float32}"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_a_step_keeps_the_form_of_its_state(name):
+    change, found = OTHER[name]
+    said = (
+        f"Neuron.step was given a state of (2, 4) float32 and returned one of {found}: a step keeps its state's "
+        "structure, shapes and dtypes. Return it in the given form, or start from a state in the returned one."
+    )
+    step = named(lambda x, v: (x, change(v)))
+    with pytest.raises(ShapeError) as error:
+        F.sequence(functools.partial(step), X_SEQ, V)
+    assert str(error.value) == said
+
+
+@pytest.mark.parametrize("start", [0, 0.0, jnp.asarray(0.0)])
+def test_a_state_that_starts_as_a_number_takes_the_dtype_of_the_results(start):
+    sums, last = F.sequence(lambda x, total, _: (total + x.sum(), total + x.sum()), X_SEQ, start)
+    assert (sums.tolist(), float(last), last.dtype) == ([8, 16, 24], 24, np.float32)
+
+
+def test_a_state_may_hold_what_is_no_float():
+    def step(x, state, params):
+        return x, {"key": jax.random.fold_in(state["key"], 1), "steps": state["steps"] + 1, "none": None}
+
+    start = {"key": jax.random.key(0), "steps": np.int32(0), "none": None}
+    assert int(F.sequence(step, X_SEQ, start)[1]["steps"]) == 3

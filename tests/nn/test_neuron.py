@@ -3,6 +3,7 @@
 import functools
 
 import hypothesis.strategies as st
+import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
@@ -10,10 +11,10 @@ from catalogue import NEURONS
 from hypothesis import given, settings
 
 import grilly
+from grilly import ShapeError, nn
 from grilly import functional as F
-from grilly import nn
 
-from .nets import dyadic
+from .nets import dyadic, raises
 
 # The class of each row of the catalogue, its static choices bound.
 NODES = {
@@ -318,3 +319,58 @@ def test_a_neuron_of_your_own_may_have_any_state(step_mode, place):
         np.testing.assert_array_equal(node._state["v"], v)
         np.testing.assert_array_equal(node._state["a"], a)
     assert node.backward(np.ones_like(want)).shape == want.shape
+
+
+class Leaky(nn.StatefulModule):
+    """It calls no `super().__init__()`."""
+
+    def __init__(self):
+        self.params = F.LIFParams()
+
+    def initial_state(self, x):
+        return jnp.zeros_like(x)
+
+    def step(self, x, state, params):
+        return F.lif_step(x, state, params)
+
+
+class Forgetful(Leaky):
+    def step(self, x, state, params):
+        return F.lif_step(x, state, params)[0]
+
+
+class Halved(Leaky):
+    def step(self, x, state, params):
+        return x, state.astype(jnp.float16)
+
+
+def test_a_neuron_of_your_own_need_not_call_super(place):
+    node, lif = Leaky().to(place), nn.LIFNode().to(place)
+    x_seq = dyadic(4, *SHAPE)
+    assert node.step_mode == "s"
+    np.testing.assert_array_equal(calls(node, x_seq), calls(lif, x_seq))
+    for net in (node, lif):
+        F.set_step_mode(net, "m"), F.reset_net(net)
+    np.testing.assert_array_equal(node(x_seq), lif(x_seq))
+
+
+@pytest.mark.parametrize("step_mode", ["s", "m"])
+def test_a_step_that_loses_the_state_is_refused(step_mode):
+    """For a batch of two, a step's spikes could be taken apart into an output and a state."""
+    x = np.ones((2, 3), np.float32) if step_mode == "s" else np.ones((4, 2, 3), np.float32)
+    said = (
+        "Forgetful.step returned an array of shape (2, 3): a pair was expected, (out, state), the state being that "
+        "after the step."
+    )
+    node = Forgetful()
+    F.set_step_mode(node, step_mode)
+    with raises(ShapeError, said):
+        node(x)
+    said = (
+        "Halved.step was given a state of (2, 3) float32 and returned one of (2, 3) float16: a step keeps its state's "
+        "structure, shapes and dtypes. Return it in the given form, or start from a state in the returned one."
+    )
+    node = Halved()
+    F.set_step_mode(node, step_mode)
+    with raises(ShapeError, said):
+        node(x)
