@@ -24,7 +24,7 @@ class _BatchNorm(Module):
         self.bias = Parameter(np.zeros(num_features))
         self.running_mean = Buffer(np.zeros(num_features, np.float32))
         self.running_var = Buffer(np.ones(num_features, np.float32))
-        self.num_batches = Buffer(np.zeros((), np.int32))
+        self.num_batches_tracked = Buffer(np.zeros((), np.int32))
 
     def forward(self, x: Any) -> Any:
         x = as_float(x, "x")
@@ -39,7 +39,7 @@ class _BatchNorm(Module):
         )  # fmt: skip
         if self.training:
             self.running_mean.data, self.running_var.data = mean, var
-            self.num_batches.data = self.num_batches.data + 1
+            self.num_batches_tracked.data = self.num_batches_tracked.data + 1
         return y
 
     def extra_repr(self) -> str:
@@ -56,7 +56,7 @@ class BatchNorm1d(_BatchNorm):
 
     Attributes:
         running_mean, running_var: What evaluation mode normalizes by; buffers, `(C,)`.
-        num_batches: How many batches they have seen.
+        num_batches_tracked: How many batches they have seen.
 
     Example:
         >>> import numpy as np

@@ -86,7 +86,7 @@ def test_layers_without_time_take_all_steps_as_one_batch(place):
 
     close(net(X), np.maximum(normal, 0))
     assert net.backward(np.ones((T, N, 5))).shape == X.shape
-    assert int(np.asarray(net[1].num_batches.data)) == 1
+    assert int(np.asarray(net[1].num_batches_tracked.data)) == 1
 
 
 @pytest.mark.parametrize("container", [nn.SeqToANNContainer, nn.MultiStepContainer])
@@ -141,7 +141,7 @@ def test_batch_normalization_inside_sees_the_steps_one_by_one(place):
     close(net(X), (X - X.mean(1, keepdims=True)) / np.sqrt(X.var(1, keepdims=True) + 1e-5))
     close(net[0].running_mean.data, mean)
     close(net[0].running_var.data, var)
-    assert int(np.asarray(net[0].num_batches.data)) == T
+    assert int(np.asarray(net[0].num_batches_tracked.data)) == T
     close(net.eval()(X), (X - mean) / np.sqrt(var + 1e-5))
 
 

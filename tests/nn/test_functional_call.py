@@ -63,7 +63,7 @@ def test_what_batch_normalization_changes_is_returned_and_not_kept(place):
     again, second = nn.functional_call(net, {}, X[0], state, key=key)
 
     np.testing.assert_array_equal(out, again)  # the same key
-    assert (int(state["1.num_batches"]), int(second["1.num_batches"])) == (1, 2)
+    assert (int(state["1.num_batches_tracked"]), int(second["1.num_batches_tracked"])) == (1, 2)
     for name, array in net.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
 

@@ -104,14 +104,14 @@ def test_running_statistics(place):
         var = 0.75 * var + 0.25 * x.var((0, 2, 3), ddof=1)
     close(layer.running_mean.data, mean)
     close(layer.running_var.data, var)
-    assert int(np.asarray(layer.num_batches.data)) == 3
+    assert int(np.asarray(layer.num_batches_tracked.data)) == 3
 
     x = dyadic(4, 2, 3, 3, seed=9)
     along = (slice(None), None, None)
     for _ in range(2):
         close(layer.eval()(x), (x - mean[along]) / np.sqrt(var[along] + 1e-5))
     close(layer.running_mean.data, mean)
-    assert int(np.asarray(layer.num_batches.data)) == 3
+    assert int(np.asarray(layer.num_batches_tracked.data)) == 3
 
 
 def test_batch_norm_of_another_number_of_dimensions(place):

@@ -41,7 +41,11 @@ def test_parameters_are_what_is_learned_and_never_a_threshold(place):
     assert [name for name, _ in net.named_parameters()] == names
     assert [p.shape for p in net.parameters()] == shapes
     assert [p.grad.shape for p in net.parameters()] == shapes
-    assert [name for name, _ in net.named_buffers()] == ["0.1.running_mean", "0.1.running_var", "0.1.num_batches"]
+    assert [name for name, _ in net.named_buffers()] == [
+        "0.1.running_mean",
+        "0.1.running_var",
+        "0.1.num_batches_tracked",
+    ]
     assert [name for name, _ in net.named_modules()] == ["", "0", "0.0", "0.1", "1", "2", "2.0", "3"]
     assert list(net.children()) == [net[0], net[1], net[2], net[3]]
 
