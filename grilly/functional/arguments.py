@@ -68,7 +68,8 @@ def alike(x: jax.Array, v: jax.Array) -> None:
 
 
 def refuse_unless(name: str, value: Any, holds: Callable[[np.ndarray], Any], rule: str) -> None:
-    """Refuses a concrete value of which any element breaks a rule, and a text; NaN breaks every rule.
+    """Refuses a concrete value of which any element breaks a rule, and what is no number and no array; NaN
+    breaks every rule.
 
     Args:
         name: What to call it.
@@ -79,8 +80,9 @@ def refuse_unless(name: str, value: Any, holds: Callable[[np.ndarray], Any], rul
     Raises:
         ParameterError: It names the first element that breaks the rule.
     """
-    if isinstance(value, str):
-        raise ParameterError(f"{name} is {value!r}: {rule}")
+    if not isinstance(value, int | float) and not (hasattr(value, "dtype") and hasattr(value, "shape")):
+        shown = repr(value) if value is None or isinstance(value, str) else f"a {type(value).__name__}"
+        raise ParameterError(f"{name} is {shown}: {rule}")
     found = first_broken(value, holds)
     if found is not None:
         where, element = found

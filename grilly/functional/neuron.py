@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 
 from .arguments import alike, as_float, fitted
 from .params import IFParams, LIFParams, PLIFParams, chosen
-from .surrogate import ATan, Surrogate
+from .surrogate import ATan, Surrogate, check_surrogate
 
 
 def if_step(
@@ -38,6 +38,8 @@ def if_step(
 
     Raises:
         ShapeError: `x` and `v` differ in shape, or a leaf does not broadcast to them.
+        ParameterError: A leaf is out of its range, or `surrogate` no spike function.
+        TypeError: A leaf is unknown, or `params` has not those of `IFParams`.
 
     Example:
         >>> import numpy as np
@@ -85,7 +87,8 @@ def lif_step(
 
     Raises:
         ShapeError: `x` and `v` differ in shape, or a leaf does not broadcast to them.
-        ParameterError: `tau <= 1`.
+        ParameterError: A leaf is out of its range, or `surrogate` no spike function.
+        TypeError: A leaf is unknown, or `params` has not those of `LIFParams`.
 
     Example:
         >>> import numpy as np
@@ -137,6 +140,8 @@ def plif_step(
 
     Raises:
         ShapeError: `x` and `v` differ in shape, or a leaf does not broadcast to them.
+        ParameterError: A leaf is out of its range, or `surrogate` no spike function.
+        TypeError: A leaf is unknown, or `params` has not those of `PLIFParams`.
 
     Example:
         >>> import numpy as np
@@ -179,6 +184,7 @@ def _rest(params: Any, x: jax.Array) -> Any:
 
 def _fire(h: jax.Array, params: Any, surrogate: Surrogate, detach_reset: bool) -> tuple[jax.Array, jax.Array]:
     """The spikes of a charged membrane, and the membrane after its reset."""
+    check_surrogate("surrogate", surrogate)
     v_threshold = fitted(params.v_threshold, h, "v_threshold")
     s = surrogate(h - v_threshold)
     fired = jax.lax.stop_gradient(s) if detach_reset else s

@@ -5,10 +5,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from ..errors import ShapeError
-from .arguments import as_float
+from .arguments import as_float, refuse_unless
 
 
 def batch_norm(
@@ -36,7 +37,7 @@ def batch_norm(
         mean, var: `(C,)`, the running mean and variance. No gradient flows through them.
         training: Whether to use the batch's statistics and update the running ones. Static, as all below.
         momentum: Weight of this batch in the running statistics, 0 to 1.
-        eps: Added to the variance, in the square of `x`'s unit.
+        eps: Added to the variance, in the square of `x`'s unit; >= 0 and finite.
         axis: The axis of the channels.
 
     Returns:
@@ -44,6 +45,7 @@ def batch_norm(
 
     Raises:
         ShapeError: A leaf is not `(C,)`, or a channel has a single value to normalize in training.
+        ParameterError: `momentum` or `eps` is out of its range.
 
     Example:
         >>> import numpy as np
@@ -55,6 +57,7 @@ def batch_norm(
     References:
         S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015.
     """
+    check_norm(momentum, eps)
     x = as_float(x, "x")
     if not 0 <= axis < x.ndim:
         raise ShapeError(f"x has shape {x.shape}: batch_norm takes (N, C, *) with the channels along axis {axis}.")
@@ -74,6 +77,18 @@ def batch_norm(
     unbiased = batch_var * (count / (count - 1))
     blend = functools.partial(_blend, momentum=momentum)
     return y, blend(mean, batch_mean), blend(var, unbiased)
+
+
+def check_norm(momentum: float, eps: float) -> None:
+    """Refuses a weight of the newest batch that is no share, and an addition to the variance that takes away.
+
+    Raises:
+        ParameterError: `momentum` lies outside [0, 1], or `eps` is negative or not finite.
+    """
+    rule = "the weight of a batch in the running mean and variance lies in [0, 1]."
+    refuse_unless("momentum", momentum, lambda m: (m >= 0) & (m <= 1), rule)
+    rule = "what is added to the variance must be finite and >= 0."
+    refuse_unless("eps", eps, lambda e: (e >= 0) & np.isfinite(e), rule)
 
 
 def _blend(old: jax.Array, new: jax.Array, momentum: float) -> jax.Array:

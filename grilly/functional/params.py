@@ -8,7 +8,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from .arguments import refuse_unless
-from .pytree import pytree
+from .pytree import leaf_names, pytree
 
 Params = TypeVar("Params")
 
@@ -20,7 +20,12 @@ class IFParams:
     `v_reset=None` (soft reset) is part of the pytree's structure: the one choice here that recompiles.
 
     Raises:
-        ParameterError: `v_threshold` is NaN, or `v_reset` not finite.
+        ParameterError: `v_threshold` is NaN, or `v_reset` not finite; or one is no number and no array.
+        TypeError: A leaf is unknown.
+
+    Example:
+        >>> IFParams(v_threshold=0.5, v_reset=None)
+        IFParams(v_threshold=0.5, v_reset=None)
     """
 
     v_threshold: ArrayLike = 1.0  # firing threshold, in the unit of v
@@ -37,7 +42,17 @@ class LIFParams:
     `v_reset=None` (soft reset) is part of the pytree's structure: the one choice here that recompiles.
 
     Raises:
-        ParameterError: `tau <= 1`, `v_threshold` is NaN, or `v_reset` not finite.
+        ParameterError: `tau <= 1`, `v_threshold` is NaN, or `v_reset` not finite; or one is no number and no
+            array.
+        TypeError: A leaf is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> params = LIFParams(tau=3.0).replace(v_reset=None)
+        >>> params
+        LIFParams(tau=3.0, v_threshold=1.0, v_reset=None)
+        >>> LIFParams(tau=np.array([2.0, 4.0])).tau.shape  # a time constant for each of two neurons
+        (2,)
     """
 
     tau: ArrayLike = 2.0  # membrane time constant, in time steps, > 1
@@ -107,13 +122,24 @@ def check_potentials(v_threshold: ArrayLike, v_reset: ArrayLike | None) -> None:
     """
     refuse_unless("v_threshold", v_threshold, lambda v: v == v, "a firing threshold must be a number.")
     rule = "the membrane potential after a spike must be finite, or None for a soft reset."
-    refuse_unless("v_reset", v_reset, np.isfinite, rule)
+    if v_reset is not None:
+        refuse_unless("v_reset", v_reset, np.isfinite, rule)
 
 
 def chosen(kind: type[Params], params: Params | None, leaves: dict[str, Any]) -> Params:
-    """The parameters given whole, or by keyword; never both."""
+    """The parameters given whole, or by keyword; never both.
+
+    Raises:
+        TypeError: Both are given, or what was given whole has not all leaves of this kind.
+    """
     if params is None:
         return kind(**leaves)
     if leaves:
         raise TypeError(f"pass params, or {', '.join(leaves)} by keyword, not both")
+    names = leaf_names(kind)
+    if not all(hasattr(params, name) for name in names):
+        raise TypeError(
+            f"params is a {type(params).__name__}: a {kind.__name__} was expected. Or pass its leaves by keyword: "
+            f"{', '.join(names)}."
+        )
     return params

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ..errors import ParameterError
 from .arguments import fitted, refuse_unless
 from .pytree import pytree
 
@@ -25,6 +26,24 @@ def check_alpha(alpha: ArrayLike) -> None:
     refuse_unless("alpha", alpha, lambda a: a > 0, "the sharpness of a surrogate must be > 0.")
 
 
+def check_surrogate(name: str, surrogate: Surrogate) -> None:
+    """Refuses what gives no spikes when it is called.
+
+    Raises:
+        ParameterError: It is a class, or cannot be called.
+    """
+    if isinstance(surrogate, type):
+        raise ParameterError(
+            f"{name} is the class {surrogate.__name__}: a spike function was expected, such as "
+            f"{surrogate.__name__}(). Call the class."
+        )
+    if not callable(surrogate):
+        raise ParameterError(
+            f"{name} is {surrogate!r}: a spike function was expected, such as F.ATan(), or one of your own that "
+            "takes v - v_threshold."
+        )
+
+
 @pytree
 class ATan:
     """Spikes where `x >= 0`; in the backward pass, the derivative of an arctangent.
@@ -36,7 +55,7 @@ class ATan:
             harder to train. A leaf, so that changing it recompiles nothing; its gradient is zero.
 
     Raises:
-        ParameterError: `alpha <= 0`.
+        ParameterError: `alpha <= 0`, or it is no number and no array.
 
     Example:
         >>> import jax
@@ -70,7 +89,7 @@ class Sigmoid:
         alpha: Sharpness, > 0, a number or broadcasting to `x`. A leaf with a gradient of zero.
 
     Raises:
-        ParameterError: `alpha <= 0`.
+        ParameterError: `alpha <= 0`, or it is no number and no array.
 
     Example:
         >>> import jax
@@ -103,7 +122,7 @@ class FastSigmoid:
         alpha: Sharpness, > 0, a number or broadcasting to `x`. A leaf with a gradient of zero.
 
     Raises:
-        ParameterError: `alpha <= 0`.
+        ParameterError: `alpha <= 0`, or it is no number and no array.
 
     Example:
         >>> import jax

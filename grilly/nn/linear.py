@@ -77,7 +77,7 @@ class Dropout(Module):
         p: Probability of a zero, `0 <= p < 1`.
 
     Raises:
-        ParameterError: `p` lies outside `[0, 1)`.
+        ParameterError: `p` lies outside `[0, 1)`, or is no number.
 
     Example:
         >>> import numpy as np

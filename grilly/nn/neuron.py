@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from .. import functional as F
+from ..functional.surrogate import check_surrogate
 from .parameter import Parameter
 from .stateful import StatefulModule
 
@@ -15,6 +16,7 @@ class _SpikingNode(StatefulModule):
 
     def __init__(self, surrogate_function: F.Surrogate, detach_reset: bool, step_mode: str) -> None:
         super().__init__(step_mode)
+        check_surrogate("surrogate_function", surrogate_function)
         self.surrogate_function = surrogate_function
         self.detach_reset = detach_reset
 
@@ -56,7 +58,7 @@ class IFNode(_SpikingNode):
         step_mode: 's', a call is one step `(N, *)`; or 'm', a call is a sequence `(T, N, *)`.
 
     Raises:
-        ParameterError: `step_mode` is neither.
+        ParameterError: `step_mode` is neither, a potential is no number, or `surrogate_function` no function.
 
     Example:
         >>> import numpy as np
@@ -89,7 +91,7 @@ class LIFNode(_SpikingNode):
         v_threshold, v_reset, surrogate_function, detach_reset, step_mode: As for `IFNode`.
 
     Raises:
-        ParameterError: `tau <= 1`, or `step_mode` is unknown.
+        ParameterError: `tau <= 1`; or as for `IFNode`.
 
     Example:
         >>> import numpy as np
@@ -138,7 +140,7 @@ class ParametricLIFNode(_SpikingNode):
         w: What is learned: `1 / tau = sigmoid(w)`, one number for the layer.
 
     Raises:
-        ParameterError: `init_tau <= 1`, or `step_mode` is unknown.
+        ParameterError: `init_tau <= 1`; or as for `IFNode`.
 
     Example:
         >>> node = ParametricLIFNode(init_tau=3.0)

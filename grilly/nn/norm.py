@@ -7,6 +7,7 @@ import numpy as np
 from .. import functional as F
 from ..errors import ShapeError
 from ..functional.arguments import as_float, check_size
+from ..functional.norm import check_norm
 from .module import Module
 from .parameter import Buffer, Parameter
 
@@ -19,6 +20,7 @@ class _BatchNorm(Module):
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
         self.num_features = check_size("num_features", num_features)
+        check_norm(momentum, eps)
         self.eps, self.momentum = eps, momentum
         self.weight = Parameter(np.ones(num_features))
         self.bias = Parameter(np.zeros(num_features))
@@ -51,12 +53,17 @@ class BatchNorm1d(_BatchNorm):
 
     Args:
         num_features: Number of channels C, >= 1.
-        eps: Added to the variance, in the square of the input's unit.
+        eps: Added to the variance, in the square of the input's unit; >= 0 and finite.
         momentum: Weight of a batch in the running mean and variance, 0 to 1.
 
     Attributes:
         running_mean, running_var: What evaluation mode normalizes by; buffers, `(C,)`.
         num_batches_tracked: How many batches they have seen.
+
+    Raises:
+        ParameterError: A number is out of its range.
+        ShapeError: When called, an input of another number of dimensions; or, in training, a single value of
+            a channel.
 
     Example:
         >>> import numpy as np
@@ -69,7 +76,14 @@ class BatchNorm1d(_BatchNorm):
 
 
 class BatchNorm2d(_BatchNorm):
-    """Normalizes each channel of images `(N, C, H, W)` over the batch. Arguments as for `BatchNorm1d`."""
+    """Normalizes each channel of images `(N, C, H, W)` over the batch. Arguments as for `BatchNorm1d`.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.array([1.0, 3.0], np.float32).reshape(1, 1, 1, 2)
+        >>> np.asarray(BatchNorm2d(1)(images)).round(3).ravel().tolist()
+        [-1.0, 1.0]
+    """
 
     dims = (4,)
     takes = "images (N, C, H, W)"

@@ -20,7 +20,7 @@ class VoltageScaler(Module):
         scale: It, as a buffer: `float(scaler.scale.data)`.
 
     Raises:
-        ParameterError: `scale` is zero, negative or not finite.
+        ParameterError: `scale` is zero, negative, not finite or no number.
 
     Example:
         >>> import numpy as np

@@ -239,6 +239,8 @@ RULE = "a membrane time constant counts time steps and must be > 1. For a neuron
         (-2, "tau is -2"),
         (float("nan"), "tau is nan"),
         ("2", "tau is '2'"),
+        (None, "tau is None"),
+        ([2.0, 3.0], "tau is a list"),
         (np.array([2.0, 0.5]), "tau[1] is 0.5"),
         (jnp.array(0.25), "tau is 0.25"),
     ],
@@ -254,6 +256,11 @@ def test_a_time_constant_of_one_step_is_refused(tau, said):
     [
         ({"v_threshold": float("nan")}, "v_threshold is nan: a firing threshold must be a number."),
         ({"v_threshold": "1"}, "v_threshold is '1': a firing threshold must be a number."),
+        ({"v_threshold": None}, "v_threshold is None: a firing threshold must be a number."),
+        (
+            {"v_reset": "0"},
+            "v_reset is '0': the membrane potential after a spike must be finite, or None for a soft reset.",
+        ),
         (
             {"v_reset": np.array([0.0, np.inf])},
             "v_reset[1] is inf: the membrane potential after a spike must be finite, or None for a soft reset.",
@@ -306,3 +313,37 @@ def test_a_leaf_that_does_not_broadcast_is_refused(name):
 def test_params_and_leaves_together_are_refused():
     with pytest.raises(TypeError, match=r"^pass params, or tau by keyword, not both$"):
         F.lif_step(np.ones(2), np.ones(2), F.LIFParams(), tau=2.0)
+
+
+def test_leaves_are_given_by_keyword_or_in_order():
+    assert F.LIFParams(3.0, 0.5) == F.LIFParams(tau=3.0, v_threshold=0.5) == F.LIFParams(3.0, v_threshold=0.5)
+    assert F.IFParams(0.5, None) == F.IFParams(v_threshold=0.5, v_reset=None)
+
+
+NO_LEAVES = {
+    "unknown": (
+        lambda: F.lif_step(np.ones(2), np.ones(2), v_thresold=2.0),
+        "LIFParams has no leaf v_thresold: it has tau, v_threshold, v_reset.",
+    ),
+    "of_another_neuron": (lambda: F.IFParams(tau=2.0), "IFParams has no leaf tau: it has v_threshold, v_reset."),
+    "too_many": (
+        lambda: F.IFParams(1.0, 0.0, 2.0),
+        "IFParams was given 3 leaves in order: it has 2, v_threshold, v_reset.",
+    ),
+    "twice": (lambda: F.LIFParams(2.0, tau=3.0), "LIFParams was given tau twice: in order and by keyword."),
+    "a_number": (
+        lambda: F.lif_step(np.ones(2), np.ones(2), 2.0),
+        "params is a float: a LIFParams was expected. Or pass its leaves by keyword: tau, v_threshold, v_reset.",
+    ),
+    "params_of_another_neuron": (
+        lambda: F.plif_step(np.ones(2), np.ones(2), F.LIFParams()),
+        "params is a LIFParams: a PLIFParams was expected. Or pass its leaves by keyword: w, v_threshold, v_reset.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_LEAVES)
+def test_what_has_not_the_leaves_is_refused(name):
+    call, said = NO_LEAVES[name]
+    with pytest.raises(TypeError, match=f"^{re.escape(said)}$"):
+        call()

@@ -70,3 +70,42 @@ def test_a_surrogate_passes_through_jit_and_tree_map():
     assert float(slope(F.ATan(alpha=2.0), 0.0)) == 1.0
     assert float(slope(F.ATan(alpha=4.0), 0.0)) == 2.0
     assert jax.tree.map(lambda leaf: 0.0, F.ATan()).alpha == 0.0
+
+
+@pytest.mark.parametrize(("alpha", "shown"), [(None, "None"), ("2", "'2'"), ([2.0], "a list")])
+@pytest.mark.parametrize("name", SURROGATES)
+def test_an_alpha_that_is_no_number_is_refused(name, alpha, shown):
+    said = f"alpha is {shown}: the sharpness of a surrogate must be > 0."
+    with pytest.raises(ParameterError, match=f"^{re.escape(said)}$"):
+        SURROGATES[name].kind(alpha=alpha)
+
+
+@pytest.mark.parametrize("name", SURROGATES)
+def test_alpha_need_not_be_named(name):
+    assert SURROGATES[name].kind(3.0) == SURROGATES[name].kind(alpha=3.0)
+
+
+NO_SURROGATE = {
+    "class": (F.ATan, "the class ATan: a spike function was expected, such as ATan(). Call the class."),
+    "name": (
+        "atan",
+        "'atan': a spike function was expected, such as F.ATan(), or one of your own that takes v - v_threshold.",
+    ),
+    "none": (
+        None,
+        "None: a spike function was expected, such as F.ATan(), or one of your own that takes v - v_threshold.",
+    ),
+}
+
+
+@pytest.mark.parametrize("step", [F.if_step, F.lif_step, F.plif_step])
+@pytest.mark.parametrize("name", NO_SURROGATE)
+def test_what_is_no_surrogate_is_refused(name, step):
+    surrogate, said = NO_SURROGATE[name]
+    with pytest.raises(ParameterError, match=f"^{re.escape(f'surrogate is {said}')}$"):
+        step(X, X, surrogate=surrogate)
+
+
+def test_a_function_is_a_surrogate():
+    spikes, _ = F.if_step(X, 0 * X, surrogate=lambda x: (x > 1).astype(x.dtype))
+    np.testing.assert_array_equal(spikes, X > 2)

@@ -139,9 +139,11 @@ def test_dropout_is_off_in_evaluation_and_at_zero(place):
     np.testing.assert_array_equal(nn.Dropout(0.0).to(place)(ROWS), ROWS)
 
 
-@pytest.mark.parametrize("p", [1.0, -0.1, float("nan")])
-def test_a_probability_outside(p):
-    with raises(ParameterError, f"p is {p:g}: the probability of dropping an element lies in [0, 1)."):
+@pytest.mark.parametrize(
+    ("p", "shown"), [(1.0, "1"), (-0.1, "-0.1"), (float("nan"), "nan"), (None, "None"), ("0.5", "'0.5'")]
+)
+def test_a_probability_outside(p, shown):
+    with raises(ParameterError, f"p is {shown}: the probability of dropping an element lies in [0, 1)."):
         nn.Dropout(p)
 
 
@@ -206,6 +208,21 @@ def test_the_pages_net_fires_from_the_first_step(place):
             "kernel_size is (2, 2, 2): an integer of at least 1 was expected, or a pair of them.",
         ),
         (lambda: nn.BatchNorm1d(-1), "num_features is -1: an integer of at least 1 was expected."),
+        (lambda: nn.BatchNorm1d(2, eps=-1), "eps is -1: what is added to the variance must be finite and >= 0."),
+        (
+            lambda: nn.BatchNorm2d(2, eps=np.inf),
+            "eps is inf: what is added to the variance must be finite and >= 0.",
+        ),
+        (lambda: nn.BatchNorm2d(2, eps="a"), "eps is 'a': what is added to the variance must be finite and >= 0."),
+        (
+            lambda: nn.BatchNorm1d(2, momentum=2),
+            "momentum is 2: the weight of a batch in the running mean and variance lies in [0, 1].",
+        ),
+        (
+            lambda: nn.BatchNorm2d(2, momentum=None),
+            "momentum is None: the weight of a batch in the running mean and variance lies in [0, 1].",
+        ),
+        (lambda: nn.VoltageScaler(None), "scale is None: a factor that is finite and > 0 was expected."),
     ],
 )
 def test_a_size_out_of_range(make, said):

@@ -11,7 +11,7 @@ from catalogue import NEURONS
 from hypothesis import given, settings
 
 import grilly
-from grilly import ShapeError, nn
+from grilly import ParameterError, ShapeError, nn
 from grilly import functional as F
 
 from .nets import dyadic, raises
@@ -222,6 +222,31 @@ def test_a_parametric_neuron_learns_its_time_constant(place):
     assert grad != 0
     assert float(np.asarray(node.w.data)) == pytest.approx(w - 0.1 * grad, rel=1e-6)
     assert node.tau == pytest.approx(1 + np.exp(0.1 * grad - w), rel=1e-6)
+
+
+# What is refused -----------------------------------------------------------------------------------------------
+
+FUNCTION = "a spike function was expected, such as F.ATan(), or one of your own that takes v - v_threshold."
+TAU = "a membrane time constant counts time steps and must be > 1. For a neuron without leak, use IF."
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: nn.LIFNode(tau=None), f"tau is None: {TAU}"),
+        (lambda: nn.ParametricLIFNode("2"), f"init_tau is '2': {TAU}"),
+        (lambda: nn.IFNode(v_threshold=None), "v_threshold is None: a firing threshold must be a number."),
+        (
+            lambda: nn.LIFNode(surrogate_function=nn.ATan),
+            "surrogate_function is the class ATan: a spike function was expected, such as ATan(). Call the class.",
+        ),
+        (lambda: nn.IFNode(surrogate_function="atan"), f"surrogate_function is 'atan': {FUNCTION}"),
+        (lambda: nn.ParametricLIFNode(surrogate_function=None), f"surrogate_function is None: {FUNCTION}"),
+    ],
+)
+def test_what_makes_no_neuron(make, said):
+    with raises(ParameterError, said):
+        make()
 
 
 # For any data ------------------------------------------------------------------------------------------------
