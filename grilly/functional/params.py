@@ -87,7 +87,7 @@ class PLIFParams:
         check_potentials(self.v_threshold, self.v_reset)
 
     @classmethod
-    def from_tau(cls, init_tau: float | np.ndarray, **leaves: Any) -> "PLIFParams":
+    def from_tau(cls, init_tau: ArrayLike, **leaves: Any) -> "PLIFParams":
         """The parameters whose time constant is `init_tau`, in time steps: `w = -log(init_tau - 1)`.
 
         Raises:

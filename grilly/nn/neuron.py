@@ -1,11 +1,15 @@
 """The spiking neurons: what holds their state. Their equations are those of `grilly.functional.neuron`."""
 
+import dataclasses
 from typing import Any
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 
 from .. import functional as F
+from ..errors import ParameterError
+from ..functional.params import check_tau
 from ..functional.surrogate import check_surrogate
 from .parameter import Parameter
 from .stateful import StatefulModule
@@ -22,19 +26,45 @@ class _SpikingNode(StatefulModule):
 
     @property
     def v(self) -> Any:
-        """The membrane potential after the last call, `(N, *)`; before the first, where it starts."""
-        start = 0.0 if self.v_reset is None else self.v_reset
-        return start if self._state is None else self._state
+        """The membrane potential after the last call, `(N, *)`; before the first, where it starts.
+
+        Raises:
+            ParameterError: It is set: calls leave it.
+        """
+        return self._start() if self._state is None else self._state
+
+    @v.setter
+    def v(self, value: Any) -> None:
+        raise ParameterError(
+            f"the v of a {type(self).__name__} cannot be set: it is the state that the last call left. To start "
+            "anew call F.reset_net(net); to start from a state of your own, nn.functional_call(net, {}, x, state)."
+        )
+
+    def _start(self) -> Any:
+        """The membrane potential before the first call."""
+        return 0.0 if self.v_reset is None else self.v_reset
 
     @property
     def v_threshold(self) -> Any:
         """The firing threshold, in the unit of v."""
         return self.params.v_threshold
 
+    @v_threshold.setter
+    def v_threshold(self, value: Any) -> None:
+        self._set_leaf(v_threshold=value)
+
     @property
     def v_reset(self) -> Any:
         """The membrane potential after a spike; None where the threshold is subtracted instead."""
         return self.params.v_reset
+
+    @v_reset.setter
+    def v_reset(self, value: Any) -> None:
+        self._set_leaf(v_reset=value)
+
+    def _set_leaf(self, **leaf: Any) -> None:
+        """Sets one leaf, checked as the constructor does."""
+        self.params = dataclasses.replace(self.params, **leaf)
 
     def initial_state(self, x: jax.Array) -> jax.Array:
         return F.initial_v(x, self.params)
@@ -56,6 +86,10 @@ class IFNode(_SpikingNode):
         surrogate_function: The derivative of the spike: ATan, Sigmoid, FastSigmoid or your own.
         detach_reset: Whether the reset passes no gradient through the spike.
         step_mode: 's', a call is one step `(N, *)`; or 'm', a call is a sequence `(T, N, *)`.
+
+    Attributes:
+        v_threshold, v_reset: As the arguments; they may be set.
+        v: The membrane potential; calls leave it.
 
     Raises:
         ParameterError: `step_mode` is neither, a potential is no number, or `surrogate_function` no function.
@@ -90,6 +124,10 @@ class LIFNode(_SpikingNode):
         decay_input: Whether the input is divided by `tau` too. (SpikingJelly's default is True.)
         v_threshold, v_reset, surrogate_function, detach_reset, step_mode: As for `IFNode`.
 
+    Attributes:
+        tau, v_threshold, v_reset: As the arguments; they may be set.
+        v: The membrane potential; calls leave it.
+
     Raises:
         ParameterError: `tau <= 1`; or as for `IFNode`.
 
@@ -119,6 +157,10 @@ class LIFNode(_SpikingNode):
         """The membrane time constant, in time steps."""
         return self.params.tau
 
+    @tau.setter
+    def tau(self, value: Any) -> None:
+        self._set_leaf(tau=value)
+
     def step(self, x: jax.Array, state: jax.Array, params: F.LIFParams) -> tuple[jax.Array, jax.Array]:
         return F.lif_step(
             x, state, params, decay_input=self.decay_input, surrogate=self.surrogate_function,
@@ -133,11 +175,14 @@ class ParametricLIFNode(_SpikingNode):
     """Leaky integrate-and-fire neurons that learn their time constant, `F.plif_step`.
 
     Args:
-        init_tau: Membrane time constant to start from, in time steps, > 1.
+        init_tau: Membrane time constant to start from, in time steps, > 1; a number, or an array that
+            broadcasts to one step's input.
         decay_input, v_threshold, v_reset, surrogate_function, detach_reset, step_mode: As for `LIFNode`.
 
     Attributes:
-        w: What is learned: `1 / tau = sigmoid(w)`, one number for the layer.
+        w: What is learned: `1 / tau = sigmoid(w)`, one number for the layer; or an array, as `init_tau` is.
+        tau: The time constant that `w` stands for. It may be set, as `v_threshold` and `v_reset` may.
+        v: The membrane potential; calls leave it.
 
     Raises:
         ParameterError: `init_tau <= 1`; or as for `IFNode`.
@@ -150,7 +195,7 @@ class ParametricLIFNode(_SpikingNode):
 
     def __init__(
         self,
-        init_tau: float = 2.0,
+        init_tau: ArrayLike = 2.0,
         decay_input: bool = False,
         v_threshold: float = 1.0,
         v_reset: float | None = 0.0,
@@ -168,10 +213,19 @@ class ParametricLIFNode(_SpikingNode):
         """The leaves of `F.plif_step`: the learned w, the threshold and the reset."""
         return F.PLIFParams(w=self.w.data, v_threshold=self.fire.v_threshold, v_reset=self.fire.v_reset)
 
+    def _set_leaf(self, **leaf: Any) -> None:
+        self.fire = dataclasses.replace(self.fire, **leaf)
+
     @property
-    def tau(self) -> float:
-        """The membrane time constant as it is now, in time steps."""
-        return float(1 + np.exp(-np.asarray(self.w)))
+    def tau(self) -> Any:
+        """The membrane time constant as it is now, in time steps: a number, or an array as `init_tau` was."""
+        tau = 1 + np.exp(-np.asarray(self.w))
+        return tau if tau.ndim else float(tau)
+
+    @tau.setter
+    def tau(self, value: Any) -> None:
+        check_tau("tau", value)
+        self.w.data = np.asarray(F.PLIFParams.from_tau(value).w, np.float32)
 
     def step(self, x: jax.Array, state: jax.Array, params: F.PLIFParams) -> tuple[jax.Array, jax.Array]:
         return F.plif_step(
@@ -180,4 +234,6 @@ class ParametricLIFNode(_SpikingNode):
         )  # fmt: skip
 
     def _shown(self) -> dict[str, Any]:
-        return {"tau": round(self.tau, 4), "decay_input": self.decay_input, **super()._shown()}
+        tau = self.tau
+        rounded = round(tau, 4) if isinstance(tau, float) else tau.round(4)
+        return {"tau": rounded, "decay_input": self.decay_input, **super()._shown()}

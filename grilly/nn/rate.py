@@ -15,10 +15,8 @@ from .stateful import StatefulModule
 class HalfwayIFNode(IFNode):
     """`IFNode` that starts at half its threshold, `F.halfway_v`: it rounds to a count of spikes, not down."""
 
-    @property
-    def v(self) -> Any:
-        """The membrane potential after the last call, `(N, *)`; before the first, where it starts."""
-        return self.initial_state(jnp.float32(0)) if self._state is None else self._state
+    def _start(self) -> Any:
+        return self.initial_state(jnp.float32(0))
 
     def initial_state(self, x: jax.Array) -> jax.Array:
         return F.halfway_v(x, self.params)

@@ -249,6 +249,70 @@ def test_what_makes_no_neuron(make, said):
         make()
 
 
+# Setting what a neuron was made with -----------------------------------------------------------------------------
+
+
+@each
+def test_what_a_neuron_was_made_with_may_be_set(name, place):
+    """Then it is the neuron that was made so, after it was called too."""
+    leak = {"if": {}, "lif": {"tau": 3.0}, "plif": {"init_tau": 3.0}}[name.split("_")[0]]
+    node, want = NODES[name](step_mode="m"), NODES[name](v_threshold=0.5, v_reset=None, step_mode="m", **leak)
+    x_seq = dyadic(4, *SHAPE)
+    node.to(place)(x_seq), want.to(place)
+    F.reset_net(node)
+
+    node.v_threshold, node.v_reset = 0.5, None
+    if leak:
+        node.tau = 3.0
+
+    np.testing.assert_array_equal(node(x_seq), want(x_seq))
+    np.testing.assert_array_equal(node.v, want.v)
+    assert repr(node) == repr(want)
+
+
+@each
+def test_what_is_set_is_checked(name):
+    node = NODES[name]()
+    before = repr(node)
+    with raises(ParameterError, "v_threshold is None: a firing threshold must be a number."):
+        node.v_threshold = None
+    rule = "the membrane potential after a spike must be finite, or None for a soft reset."
+    with raises(ParameterError, f"v_reset is inf: {rule}"):
+        node.v_reset = float("inf")
+    if name != "if":
+        with raises(ParameterError, f"tau is 1: {TAU}"):
+            node.tau = 1.0
+    assert repr(node) == before
+
+
+@pytest.mark.parametrize("make", [nn.IFNode, nn.LIFNode, nn.ParametricLIFNode])
+def test_the_membrane_is_left_by_calls_and_not_set(make):
+    said = (
+        f"the v of a {make.__name__} cannot be set: it is the state that the last call left. To start anew call "
+        "F.reset_net(net); to start from a state of your own, nn.functional_call(net, {}, x, state)."
+    )
+    with raises(ParameterError, said):
+        make().v = 0.0
+
+
+def test_each_neuron_may_learn_a_time_constant_of_its_own(place):
+    init_tau = np.array([1.5, 2.0, 3.0, 6.0])
+    node = nn.ParametricLIFNode(init_tau, step_mode="m").to(place)
+    alone = nn.ParametricLIFNode(3.0, step_mode="m").to(place)
+    x_seq = dyadic(STEPS, *SHAPE)
+
+    np.testing.assert_allclose(node.tau, init_tau, rtol=1e-6)
+    assert repr(node) == (
+        "ParametricLIFNode(tau=array([1.5, 2. , 3. , 6. ], dtype=float32), decay_input=False, v_threshold=1.0, "
+        "v_reset=0.0, step_mode='m')"
+    )
+    np.testing.assert_array_equal(np.asarray(node(x_seq))[..., 2], np.asarray(alone(x_seq))[..., 2])
+    node.backward(np.ones(SHAPE, np.float32))
+    assert node.w.grad.shape == (4,)
+    node.tau = init_tau + 1
+    np.testing.assert_allclose(node.tau, init_tau + 1, rtol=1e-6)
+
+
 # For any data ------------------------------------------------------------------------------------------------
 
 
