@@ -1,7 +1,7 @@
 """Containers: modules one after another, and what lets a layer without time stand in a net with it."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, overload
 
 import jax
 from jax import numpy as jnp
@@ -43,8 +43,24 @@ class _Chain(Module):
     def __iter__(self) -> Iterator[Module]:
         return self.children()
 
-    def __getitem__(self, number: int) -> Module:
-        return list(self.children())[number]
+    @overload
+    def __getitem__(self, number: int) -> Module: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> "_Chain": ...
+
+    def __getitem__(self, number: int | slice) -> Module:
+        """One module; or, for a slice, a container of the same modules."""
+        found = list(self.children())[number]
+        if not isinstance(found, list):
+            return found
+        part = self._of(found)
+        part.training, part._device = self.training, self._device
+        return part
+
+    def _of(self, modules: list[Module]) -> "_Chain":
+        """A container as this one, of some of its modules."""
+        return Sequential(*modules)
 
     def _run(self, x: Any) -> Any:
         for module in self.children():
@@ -64,6 +80,12 @@ class Sequential(_Chain):
         >>> net = nn.Sequential(nn.SeqToANNContainer(nn.Linear(4, 3)), nn.LIFNode(step_mode="m"))
         >>> net(np.ones((5, 2, 4), np.float32)).shape
         (5, 2, 3)
+        >>> net[:1]  # the same layer
+        Sequential(
+          (0): SeqToANNContainer(
+            (0): Linear(4, 3)
+          )
+        )
     """
 
     def forward(self, x: Any) -> Any:
@@ -84,6 +106,9 @@ class _OverTime(_Chain):
         check_step_mode(step_mode)
         super().__init__(*modules)
         self.step_mode = step_mode
+
+    def _of(self, modules: list[Module]) -> _Chain:
+        return type(self)(*modules, step_mode=self.step_mode)
 
     def forward(self, x: Any) -> Any:
         if self.step_mode == "s":

@@ -7,7 +7,7 @@ from typing import Any, Self
 import jax
 import numpy as np
 
-from ..errors import DataError, GrillyError, ParameterError
+from ..errors import DataError, DeviceError, GrillyError, ParameterError
 from ..functional.arguments import check_step_mode
 from ..runtime import Array, Device, find_device
 from .calls import Calls
@@ -173,9 +173,25 @@ class Module:
         return [parameter for _, parameter in self.named_parameters()]
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """As `parameters`, with names: '0.weight' for the attribute `weight` of attribute `0`. One that is
+        held twice comes once, by its first name.
+
+        Example:
+            >>> from grilly import nn
+            >>> net = nn.Sequential(nn.Linear(3, 2), nn.ParametricLIFNode())
+            >>> [name for name, _ in net.named_parameters()]
+            ['0.weight', '0.bias', '1.w']
+        """
         return self._all_named(Parameter)
 
     def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
+        """What is kept and saved, and not learned, by names as those of `named_parameters`.
+
+        Example:
+            >>> from grilly import nn
+            >>> [name for name, _ in nn.Sequential(nn.BatchNorm1d(3)).named_buffers()]
+            ['0.running_mean', '0.running_var', '0.num_batches_tracked']
+        """
         return self._all_named(Buffer)
 
     def _named(self, kind: type) -> Iterator[tuple[str, Any]]:
@@ -251,7 +267,13 @@ class Module:
     # Modes --------------------------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
-        """Sets training mode for all modules inside, or (`mode=False`) evaluation mode."""
+        """Sets training mode for all modules inside, or (`mode=False`) evaluation mode.
+
+        Raises:
+            ParameterError: `mode` is neither True nor False.
+        """
+        if not isinstance(mode, bool):
+            raise ParameterError(f"mode is {mode!r}: True, for training, or False, for evaluation, was expected.")
         for module in self.modules():
             module.training = mode
         return self
@@ -295,8 +317,16 @@ class Module:
 
         Args:
             device: A name as for GRILLY_DEVICE, or a device.
+
+        Raises:
+            DeviceError: It is neither, or cannot be used.
         """
         place = find_device(device) if isinstance(device, str) else device
+        if not (hasattr(place, "put") and hasattr(place, "kind")):  # NumPy's arrays have a method put
+            raise DeviceError(
+                f"{device!r} is no device: a name as for GRILLY_DEVICE was expected, such as 'cpu' or 'vulkan', or "
+                "the device of an array, array.device."
+            )
         for module in self.modules():
             module._move(place)
         return self

@@ -181,6 +181,25 @@ def test_an_error_inside_names_the_layer_from_outside(place):
     assert caught.value.__notes__[0] == 'in layer "0.2": Linear(5, 5)'
 
 
+def test_a_slice_is_a_net_of_the_same_layers(place):
+    net = nn.Sequential(nn.Linear(D, 5), nn.Linear(5, C), nn.LIFNode()).to(place).eval()
+    part = net[:2]
+    assert type(part) is nn.Sequential
+    assert list(part) == [net[0], net[1]]
+    np.testing.assert_array_equal(part(X[0]), net[1](net[0](X[0])))
+    assert part.training is False  # nothing is recorded of it either
+    assert net[-1:](np.zeros((N, 2), np.float32)).device is net(X[0]).device  # it has no parameter to be found by
+
+
+def test_a_slice_of_a_container_keeps_its_place_in_time():
+    layers = nn.Linear(D, D), nn.Linear(D, C)
+    for kind in (nn.SeqToANNContainer, nn.MultiStepContainer):
+        for step_mode, x in (("m", X), ("s", X[0])):
+            part = kind(*layers, step_mode=step_mode)[1:]
+            assert (type(part), part.step_mode, list(part)) == (kind, step_mode, [layers[1]])
+            assert part(x).shape == (*x.shape[:-1], C)
+
+
 # Step modes --------------------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import grilly
-from grilly import DataError, ParameterError, nn
+from grilly import DataError, DeviceError, ParameterError, nn
 from grilly import functional as F
 
 from .nets import C, D, N, T, dyadic, mlp, raises, spikes
@@ -211,6 +211,24 @@ def test_a_shallow_copy_shares_its_layers(place):
     other = copy.copy(net)
     assert other[0] is net[0]
     np.testing.assert_array_equal(other.eval()(X), net(X))
+
+
+@pytest.mark.parametrize("device", [3, None, np.zeros(1), grilly.devices()[0]])
+def test_what_is_no_device(device):
+    said = (
+        f"{device!r} is no device: a name as for GRILLY_DEVICE was expected, such as 'cpu' or 'vulkan', or the device "
+        "of an array, array.device."
+    )
+    with raises(DeviceError, said):
+        mlp().to(device)
+
+
+@pytest.mark.parametrize("mode", ["eval", None, 1])
+def test_what_is_no_mode_of_training(mode):
+    net = mlp().eval()
+    with raises(ParameterError, f"mode is {mode!r}: True, for training, or False, for evaluation, was expected."):
+        net.train(mode)
+    assert not any(module.training for module in net.modules())
 
 
 # Text ------------------------------------------------------------------------------------------------------------
