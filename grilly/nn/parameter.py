@@ -6,10 +6,11 @@ import jax
 import numpy as np
 
 from ..runtime import Array
+from ..runtime.border import canonical
 
 
 class Parameter:
-    """An array that is learned.
+    """An array that is learned. In a `forward` it is its `data`.
 
     Attributes:
         data: Its values, float32: a NumPy array until the module is first called, then a `grilly.Array`.
@@ -18,9 +19,18 @@ class Parameter:
         name: What messages call it: the attribute's name.
 
     Example:
-        >>> scale = Parameter([1.0, 2.0])
+        >>> import numpy as np
+        >>> from grilly import nn
+        >>> scale = nn.Parameter([1.0, 2.0])
         >>> scale.shape, scale.grad
         ((2,), None)
+        >>> class Scaled(nn.Module):
+        ...     def __init__(self):
+        ...         self.scale = nn.Parameter([1.0, 2.0])
+        ...     def forward(self, x):
+        ...         return x * self.scale.data
+        >>> np.asarray(Scaled()(np.ones((1, 2), np.float32))).tolist()
+        [[1.0, 2.0]]
     """
 
     def __init__(self, data: Any, *, requires_grad: bool = True, name: str = "parameter") -> None:
@@ -50,12 +60,33 @@ class Parameter:
 class Buffer:
     """An array that a module keeps and `state_dict` saves, but that is not learned: a running mean, a count.
 
+    In a `forward` it is its `data`, which may be set there.
+
     Attributes:
-        data: Its values. A module's `forward` may set it.
+        data: Its values: a NumPy array until the module is first called, then a `grilly.Array`. As everywhere,
+            float64 becomes float32, and 64-bit integers become 32-bit ones.
+
+    Raises:
+        ShapeError: They are no numbers.
+        DataError: An integer does not fit into 32 bits.
+
+    Example:
+        >>> import numpy as np
+        >>> from grilly import nn
+        >>> class Counted(nn.Module):
+        ...     def __init__(self):
+        ...         self.count = nn.Buffer(0)
+        ...     def forward(self, x):
+        ...         self.count.data = self.count.data + 1
+        ...         return x
+        >>> net = Counted()
+        >>> y = net(np.ones(3)), net(np.ones(3))
+        >>> int(net.count.data), [name for name, _ in net.named_buffers()]
+        (2, ['count'])
     """
 
     def __init__(self, data: Any) -> None:
-        self.data: Any = data
+        self.data: Any = data if isinstance(data, Array) else np.array(canonical(np.asarray(data), lambda: "a buffer"))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.data, dtype, copy=copy)

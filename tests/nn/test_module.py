@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import grilly
-from grilly import DataError, DeviceError, ParameterError, nn
+from grilly import DataError, DeviceError, ParameterError, ShapeError, nn
 from grilly import functional as F
 
 from .nets import C, D, N, T, dyadic, mlp, raises, spikes
@@ -341,6 +341,48 @@ def test_modules_of_your_own_nest(place):
     for name, parameter in net.named_parameters():
         np.testing.assert_allclose(parameter.grad, by_weights[name], rtol=1e-5, atol=1e-5)
     assert repr(net).splitlines()[:3] == ["Nested(", "  (block): SeqToANNContainer(", "    (0): Residual("]
+
+
+@pytest.mark.parametrize(
+    ("given", "dtype"),
+    [
+        ([1.0, 2.0], np.float32), (0.0, np.float32), (3, np.int32), ([1, 2], np.int32), (True, np.bool_),
+        (np.ones(2), np.float32), (np.ones(2, np.float16), np.float16), (jax.numpy.ones(2, "uint8"), np.uint8),
+    ],
+)  # fmt: skip
+def test_a_buffer_is_an_array(given, dtype, place):
+    class Kept(nn.Module):
+        def __init__(self):
+            self.kept = nn.Buffer(given)
+
+        def forward(self, x):
+            return x * self.kept.data
+
+    net = Kept()
+    assert (type(net.kept.data), net.kept.data.dtype) == (np.ndarray, dtype)
+    np.testing.assert_array_equal(net.kept, given)
+    net.load_state_dict({"kept": np.zeros_like(given)})
+    assert net.state_dict()["kept"].dtype == dtype
+    np.testing.assert_array_equal(net.to(place)(np.ones((3, 2), np.float32)), np.zeros((3, 2)))
+
+
+def test_a_buffer_keeps_values_of_its_own():
+    given = np.ones(2, np.float32)
+    buffer = nn.Buffer(given)
+    given[:] = 2
+    np.testing.assert_array_equal(buffer, [1, 1])
+
+
+def test_a_buffer_holds_numbers():
+    said = "a buffer has dtype <U5: devices know booleans, integers and floats of 32 bits or less."
+    with raises(ShapeError, said):
+        nn.Buffer("count")
+    said = (
+        "a buffer holds 4294967296, which does not fit into int32: devices compute on 32-bit integers. "
+        "Make the values smaller, or convert the array to float32."
+    )
+    with raises(DataError, said):
+        nn.Buffer(2**32)
 
 
 def test_setting_an_attribute_is_seen_by_the_next_call(place):
