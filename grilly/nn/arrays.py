@@ -19,13 +19,15 @@ def is_nested(value: Any) -> bool:
 def as_array(value: Any, name: str) -> Any:
     """An Array as it is, and a tracer; any other array or number as a NumPy array of a dtype that devices know.
 
+    An array is what NumPy can make one of by the method `__array__`: those of other libraries too.
+
     Raises:
         ShapeError: It is no array of real numbers.
         DataError: An integer does not fit into 32 bits.
     """
     if type(value) is Array or isinstance(value, Tracer):
         return value
-    if is_nested(value):
+    if is_nested(value) or (hasattr(value, "__array__") and not isinstance(value, NUMBERS)):
         value = np.asarray(value)
     if not isinstance(value, NUMBERS):
         raise ShapeError(f"{name} is a {type(value).__name__}: an array of numbers was expected.")

@@ -298,6 +298,28 @@ def test_what_is_no_array_of_numbers(net, x, said):
         net(x)
 
 
+class Foreign:
+    """An array of another library: NumPy can make one of it."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.array, dtype, copy=copy)
+
+
+def test_arrays_of_other_libraries_are_arrays(net):
+    expected = np.asarray(net(X)), np.asarray(net.backward(GRAD))
+    F.reset_net(net)
+    np.testing.assert_array_equal(net(Foreign(X.astype(np.float64))), expected[0])
+    np.testing.assert_array_equal(net.backward(Foreign(GRAD)), expected[1])
+    said = "x has dtype object: devices know booleans, integers and floats of 32 bits or less."
+    with raises(ShapeError, said):
+        net(Foreign([None]))
+    with raises(ShapeError, "x is a object: an array of numbers was expected."):
+        net(object())
+
+
 def test_no_input_at_all(net):
     with raises(ShapeError, "x is a NoneType: an array was expected.", layer='"0": SeqToANNContainer()'):
         net(None)
