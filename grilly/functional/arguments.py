@@ -101,6 +101,19 @@ def first_broken(value: Any, holds: Callable[[np.ndarray], Any]) -> tuple[str, A
     return (str(list(index)) if index else ""), array[index]
 
 
+def as_key(key: Any) -> jax.Array:
+    """A random key: a typed one, or one of JAX's older kind, an array of uint32.
+
+    Raises:
+        ParameterError: It is neither.
+    """
+    dtype = getattr(key, "dtype", np.dtype(bool))
+    if jnp.issubdtype(dtype, jax.dtypes.prng_key) or dtype == np.uint32:
+        return key
+    shown = f"an array of {dtype}" if hasattr(key, "dtype") else repr(key)
+    raise ParameterError(f"key is {shown}: a random key was expected. Pass jax.random.key(seed).")
+
+
 def pair(value: int | tuple[int, int], name: str, least: int) -> tuple[int, int]:
     """A number for both of height and width, or one for each.
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from .arguments import as_float, refuse_unless
+from .arguments import as_float, as_key, refuse_unless
 
 
 def dropout(x: ArrayLike, key: jax.Array, p: float, training: bool) -> jax.Array:
@@ -18,7 +18,7 @@ def dropout(x: ArrayLike, key: jax.Array, p: float, training: bool) -> jax.Array
         training: Whether anything is dropped at all. Static.
 
     Raises:
-        ParameterError: `p` lies outside `[0, 1)`.
+        ParameterError: `p` lies outside `[0, 1)`; or `key` is used, and is none.
 
     Example:
         >>> import jax, numpy as np
@@ -32,7 +32,7 @@ def dropout(x: ArrayLike, key: jax.Array, p: float, training: bool) -> jax.Array
     x = as_float(x, "x")
     if not training or p == 0:
         return x
-    kept = jax.random.uniform(key, x.shape) >= p
+    kept = jax.random.uniform(as_key(key), x.shape) >= p
     return jnp.where(kept, x / (1 - p), jnp.zeros_like(x))
 
 

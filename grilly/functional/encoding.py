@@ -7,7 +7,7 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from ..errors import DataError, ParameterError
-from .arguments import as_float, first_broken, is_integer
+from .arguments import as_float, as_key, first_broken, is_integer
 
 
 def poisson(key: jax.Array, rates: ArrayLike, T: int) -> jax.Array:
@@ -25,7 +25,7 @@ def poisson(key: jax.Array, rates: ArrayLike, T: int) -> jax.Array:
 
     Raises:
         DataError: A rate that is known here (not traced) lies outside [0, 1].
-        ParameterError: `T < 1`.
+        ParameterError: `T < 1`, or `key` is none.
 
     Example:
         >>> import jax, numpy as np
@@ -43,7 +43,7 @@ def poisson(key: jax.Array, rates: ArrayLike, T: int) -> jax.Array:
             f"rates{where} is {rate:g}: a rate is the probability of a spike in one step, 0 to 1. Scale the data first."
         )
     repeated = direct(probability, T)
-    return (jax.random.uniform(key, repeated.shape) < repeated).astype(jnp.float32)
+    return (jax.random.uniform(as_key(key), repeated.shape) < repeated).astype(jnp.float32)
 
 
 def direct(x: ArrayLike, T: int) -> jax.Array:

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from ..errors import GrillyError, ParameterError
+from ..functional.arguments import as_key
 from ..runtime import Array, Device, default_device, put
 from .running import Running, running
 
@@ -206,13 +207,14 @@ def functional_call(
         parameters: By the names of `named_parameters()`; a name left out stands for the net's own value.
         x: The input.
         state: What the call before returned; None for neurons at rest and the net's own buffers.
-        key: A random key, `jax.random.key(seed)`, if the net draws random numbers.
+        key: A random key, `jax.random.key(seed)`, if the net draws random numbers in training, as dropout does.
 
     Returns:
         The output, and what the call changed: the neurons' states and the buffers, by name.
 
     Raises:
-        ParameterError: A name in `parameters` or `state` is unknown.
+        ParameterError: A name in `parameters` or `state` is unknown; or the net draws random numbers and has
+            no key, or `key` is none.
 
     Example:
         >>> import jax, numpy as np
@@ -226,6 +228,11 @@ def functional_call(
         (2, 3)
     """
     layout, state = Layout(net), dict(state or {})
+    if layout.draws and key is None:
+        raise ParameterError(
+            "the net draws random numbers in training and has no key: pass key=jax.random.key(seed), or call "
+            "net.eval() first."
+        )
     found = layout.read()
     unknown = [*(parameters.keys() - found.parameters.keys())]
     unknown += state.keys() - found.states.keys() - found.buffers.keys()
@@ -238,7 +245,7 @@ def functional_call(
         found.constants,
         {name: state.get(name) for name in found.states},
     )
-    data = None if key is None else jax.random.key_data(key)
+    data = None if key is None else jax.random.key_data(as_key(key))
     ran = layout.run(variables, (x,), data)
     return ran.out, ran.states | ran.buffers
 

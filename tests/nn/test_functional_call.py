@@ -68,6 +68,21 @@ def test_what_batch_normalization_changes_is_returned_and_not_kept(place):
         np.testing.assert_array_equal(array, before[name])
 
 
+def test_a_net_that_draws_takes_a_key():
+    net, x = nn.Sequential(nn.Linear(D, 4), nn.Dropout(0.5)), X[0]
+    said = (
+        "the net draws random numbers in training and has no key: pass key=jax.random.key(seed), or call net.eval() "
+        "first."
+    )
+    with raises(ParameterError, said):
+        nn.functional_call(net, {}, x)
+    with raises(ParameterError, "key is 3: a random key was expected. Pass jax.random.key(seed)."):
+        nn.functional_call(net, {}, x, key=3)
+    typed, old = (nn.functional_call(net, {}, x, key=key)[0] for key in (jax.random.key(3), jax.random.PRNGKey(3)))
+    np.testing.assert_array_equal(typed, old)
+    close(nn.functional_call(net.eval(), {}, x)[0], net[0](x))
+
+
 def test_parameters_left_out_are_the_nets_own(place):
     net = nn.Linear(D, C).to(place)
     out, _ = nn.functional_call(net, {"bias": np.ones(C, np.float32)}, X)
