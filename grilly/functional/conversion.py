@@ -124,6 +124,9 @@ def activation_scale(outputs: list[np.ndarray], mode: Mode, name: str = "the lay
             in (0, 1], of the largest output.
         name: What to call the layer in an error.
 
+    Returns:
+        The scale, > 0, in the unit of the outputs.
+
     Raises:
         ParameterError: `mode` is none of these, or the percentile that it names is 0.
         DataError: The layer's outputs are all 0, or not all finite.

@@ -57,6 +57,15 @@ def broadcast_bias(bias: ArrayLike, y: jax.Array, axis: int) -> jax.Array:
 def relu(x: ArrayLike) -> jax.Array:
     """`max(x, 0)`, with a gradient of zero at zero. NaN stays NaN.
 
+    Args:
+        x: Any shape. Booleans and integers become float32.
+
+    Returns:
+        An array of `x`'s shape and dtype.
+
+    Raises:
+        ShapeError: `x` is no array of real numbers.
+
     Example:
         >>> import numpy as np
         >>> relu(np.array([-1.0, 0.5])).tolist()

@@ -22,8 +22,22 @@ class Network(Protocol):
 def reset_net(net: Network) -> None:
     """Gives every neuron of a network its initial state back. Call it between independent sequences.
 
+    Args:
+        net: A `grilly.nn.Module`, or anything with its three methods.
+
     Raises:
         ParameterError: `net` is no network.
+
+    Example:
+        >>> import numpy as np
+        >>> from grilly import functional as F, nn
+        >>> net = nn.Sequential(nn.IFNode())
+        >>> spikes = net(np.full((1, 2), 0.75, np.float32))
+        >>> np.asarray(net[0].v).tolist()
+        [[0.75, 0.75]]
+        >>> F.reset_net(net)
+        >>> net[0].v
+        0.0
     """
     _network(net).reset()
 
@@ -31,8 +45,22 @@ def reset_net(net: Network) -> None:
 def detach_net(net: Network) -> None:
     """Keeps the state of every neuron and forgets how it came about: the cut of truncated backpropagation.
 
+    Args:
+        net: As for `reset_net`.
+
     Raises:
         ParameterError: `net` is no network.
+
+    Example:
+        >>> import numpy as np
+        >>> from grilly import functional as F, nn
+        >>> net, x_seq = nn.IFNode(step_mode="m"), np.full((3, 1, 2), 0.25, np.float32)
+        >>> for _ in range(2):  # two parts of one sequence, each with a backward of its own
+        ...     spikes = net(x_seq)
+        ...     gradient = net.backward(np.ones((1, 2), np.float32))
+        ...     F.detach_net(net)
+        >>> np.asarray(net.v).tolist()  # of 1.5 that came in, 1 went into a spike, which resets to 0
+        [[0.5, 0.5]]
     """
     _network(net).detach()
 
@@ -42,8 +70,23 @@ def set_step_mode(net: Network, mode: str) -> None:
 
     The inside of a `MultiStepContainer` keeps its single steps.
 
+    Args:
+        net: As for `reset_net`.
+        mode: 's' or 'm'.
+
     Raises:
         ParameterError: `mode` is neither, or `net` is no network.
+
+    Example:
+        >>> import numpy as np
+        >>> from grilly import functional as F, nn
+        >>> net = nn.Sequential(nn.SeqToANNContainer(nn.Linear(3, 2)), nn.LIFNode())
+        >>> F.set_step_mode(net, "m")
+        >>> net(np.ones((8, 4, 3), np.float32)).shape
+        (8, 4, 2)
+        >>> F.set_step_mode(net, "s"); F.reset_net(net)
+        >>> net(np.ones((4, 3), np.float32)).shape
+        (4, 2)
     """
     check_step_mode(mode)
     _network(net).set_step_mode(mode)

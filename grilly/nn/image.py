@@ -109,7 +109,14 @@ class MaxPool2d(_Pool2d):
 
 
 class AvgPool2d(_Pool2d):
-    """The mean of each window, `F.avg_pool2d`. Arguments as for `MaxPool2d`."""
+    """The mean of each window, `F.avg_pool2d`. Arguments as for `MaxPool2d`.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2)
+        >>> np.asarray(AvgPool2d(2)(images)).ravel().tolist()
+        [1.5]
+    """
 
     def forward(self, x: Any) -> Any:
         return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding)

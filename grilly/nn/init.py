@@ -18,12 +18,25 @@ def scaled_normal(key: jax.Array, shape: tuple[int, ...], gain: float = 2.0) -> 
     """Normal with standard deviation `gain / sqrt(fan_in)`, `fan_in` being the inputs of one output.
 
     With a gain of 2 the neurons of a net fire from the first step on: a LIF neuron with `tau=2` needs about half
-    its threshold at each step. (Kaiming's gain, sqrt 2, leaves one net in five nearly silent.)
+    its threshold at each step. (The gain of He et al., sqrt 2, leaves one net in five nearly silent.)
 
     Args:
         key: A random key.
         shape: `(out, in, *window)`.
         gain: The deviation's numerator, > 0.
+
+    Returns:
+        A NumPy array of that shape, float32. The same key gives the same weights.
+
+    Example:
+        >>> import jax
+        >>> weight = scaled_normal(jax.random.key(0), (300, 400))
+        >>> weight.shape, round(float(weight.std()), 2)  # 2 / sqrt(400)
+        ((300, 400), 0.1)
+
+    References:
+        K. He et al., "Delving deep into rectifiers: surpassing human-level performance on ImageNet
+        classification", ICCV 2015.
     """
     generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     deviation = gain / math.sqrt(math.prod(shape[1:]))

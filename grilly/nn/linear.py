@@ -45,7 +45,13 @@ class Linear(Module):
 
 
 class ReLU(Module):
-    """`max(x, 0)`, `F.relu`."""
+    """`max(x, 0)`, `F.relu`: any shape to the same.
+
+    Example:
+        >>> import numpy as np
+        >>> np.asarray(ReLU()(np.array([-1.0, 0.5]))).tolist()
+        [0.0, 0.5]
+    """
 
     def forward(self, x: Any) -> Any:
         return F.relu(x)
