@@ -85,7 +85,7 @@ class TrainStep:
         self._key: Array | None = None
         self._seeded = -1  # which setting of the seed the key is of
         self._settle()
-        self._names(net.calls.layout)
+        self._names(net.compiled_calls.layout)
 
     def _settle(self) -> None:
         """What belongs to this very net and optimizer, in this process."""
@@ -170,7 +170,7 @@ class TrainStep:
             )
         if not self._net.training:
             raise StateError("the net is in evaluation mode: call net.train() before a training step.")
-        layout = self._net.calls.layout
+        layout = self._net.compiled_calls.layout
         if layout.nodes and not layout.sequences:
             raise ParameterError(
                 "the net's neurons are in step mode 's', but a training step takes whole sequences (T, N, "
@@ -212,7 +212,7 @@ class TrainStep:
 
     @property
     def _silence(self) -> Silence:
-        return self._net.calls.silence
+        return self._net.compiled_calls.silence
 
     # The call -----------------------------------------------------------------------------------------------
 

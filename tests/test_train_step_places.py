@@ -44,7 +44,10 @@ def test_a_net_that_moves_goes_on_with_the_same_draws(places):
 
 @pytest.mark.parametrize("name", ["x", "labels"])
 def test_a_batch_on_another_device_is_refused(net, name):
-    ours, other = net.calls.layout.device, find_device("vulkan" if net.calls.layout.device.name == "cpu" else "cpu")
+    ours, other = (
+        net.compiled_calls.layout.device,
+        find_device("vulkan" if net.compiled_calls.layout.device.name == "cpu" else "cpu"),
+    )
     batch = {"x": spikes(T, N, D), "labels": LABELS}
     batch[name] = grilly.put(batch[name], other)
     said = f"{name} lives on {other.name}, but the net is on {ours.name}. Move one of them: {name}.to(device), or "

@@ -84,7 +84,7 @@ class Module:
         """
         current = running.get()
         if current is None:
-            return self.calls.forward(inputs)
+            return self.compiled_calls.forward(inputs)
         self._refuse_stranger(current)
         try:
             with jax.named_scope(current.names.get(id(self), type(self).__name__).rpartition(".")[2]):
@@ -129,10 +129,10 @@ class Module:
             >>> layer.backward(np.ones_like(y)).shape, np.asarray(layer.bias.grad).tolist()
             ((4, 3), [4.0, 4.0])
         """
-        return self.calls.backward(grad)
+        return self.compiled_calls.backward(grad)
 
     @property
-    def calls(self) -> Calls:
+    def compiled_calls(self) -> Calls:
         """The compiled calls of the net, and the records of those in training."""
         if "_calls" not in vars(self):
             vars(self)["_calls"] = Calls(self)

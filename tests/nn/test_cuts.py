@@ -71,10 +71,10 @@ def test_a_backward_that_fails_midway_leaves_gradients_as_they_were(place, monke
     def backward(fails):
         for x in X[:3]:
             net(x)
-        compiled, calls = net.calls.compiled(net.calls.layout), iter(range(3))
+        compiled, calls = net.compiled_calls.compiled(net.compiled_calls.layout), iter(range(3))
         broken = compiled._replace(backward=lambda *args: compiled.backward(*args) if next(calls) < 2 else fails())
         with monkeypatch.context() as patch:
-            patch.setattr(net.calls, "compiled", lambda layout: broken)
+            patch.setattr(net.compiled_calls, "compiled", lambda layout: broken)
             net.backward(GRADS[:3])
 
     def out_of_memory():
