@@ -1,5 +1,6 @@
 """Timing a call that returns before the device is done, and showing it beside the peers'."""
 
+import argparse
 import json
 import statistics
 import subprocess
@@ -63,6 +64,15 @@ def peer(name: str, work: str, *sizes: int) -> Times | None:
         print(f"  {name:24s} not measured: {(done.stderr.strip().splitlines() or ['failed'])[-1][:90]}")
         return None
     return Times(*json.loads(done.stdout.splitlines()[-1]))
+
+
+def each_size(measure: Callable[[int, int], None], description: str | None) -> None:
+    """Measures a layer for each T and N on the command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("sizes", nargs="*", type=int, default=[16, 1 << 22, 512, 1 << 17], help="T N, T N ...")
+    sizes = parser.parse_args().sizes
+    for steps, neurons in zip(sizes[::2], sizes[1::2], strict=True):
+        measure(steps, neurons)
 
 
 PEERS = {

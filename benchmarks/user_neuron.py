@@ -3,8 +3,6 @@
 At the least x, the incoming gradient, the spikes and the outgoing gradient move once each: 16 bytes an element.
 """
 
-import argparse
-
 import jax
 import numpy as np
 from jax import numpy as jnp
@@ -12,7 +10,7 @@ from jax import numpy as jnp
 import grilly
 from grilly import functional as F
 
-from .measure import PROFILED, compare, timed, warm_up
+from .measure import PROFILED, compare, each_size, timed, warm_up
 
 spike = F.ATan(alpha=2.0)
 
@@ -58,8 +56,4 @@ def measure(steps: int, neurons: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sizes", nargs="*", type=int, default=[16, 1 << 22, 512, 1 << 17], help="T N, T N ...")
-    sizes = parser.parse_args().sizes
-    for steps, neurons in zip(sizes[::2], sizes[1::2], strict=True):
-        measure(steps, neurons)
+    each_size(measure, __doc__)

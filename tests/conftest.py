@@ -13,7 +13,7 @@ os.environ["GRILLY_CACHE"] = "off"  # every test compiles what it runs, and the 
 
 import pytest
 
-from grilly.runtime.devices import find_device, validation_messages
+from grilly.runtime.devices import _default, find_device, validation_messages
 
 
 def pytest_addoption(parser):
@@ -26,6 +26,14 @@ def pytest_addoption(parser):
 def device():
     """The Vulkan device under test: the best there is, be it on the CPU. Without one, tests fail."""
     return find_device("vulkan")
+
+
+@pytest.fixture
+def no_default():
+    """Nobody has asked for the default device yet, nor will have after the test."""
+    _default.cache_clear()
+    yield
+    _default.cache_clear()
 
 
 @pytest.fixture(autouse=True)

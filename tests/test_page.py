@@ -21,14 +21,12 @@ T, N, D = 16, 32, 784
 
 
 @pytest.fixture(params=["cpu", "vulkan"])
-def default(request, monkeypatch):
+def default(request, monkeypatch, no_default):
     """The default device, as GRILLY_DEVICE would choose it."""
     monkeypatch.setattr(devices, "config", dataclasses.replace(devices.config, device=request.param))
-    devices._default.cache_clear()
     grilly.seed(0)
     np.random.seed(0)
-    yield devices.find_device(request.param)
-    devices._default.cache_clear()
+    return devices.find_device(request.param)
 
 
 def test_every_block_runs_as_printed(default, capsys):

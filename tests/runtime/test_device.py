@@ -11,7 +11,7 @@ from device_plans import FLOATS, SIMPLE
 
 from grilly.config import config
 from grilly.errors import DeviceError, DeviceMemoryError
-from grilly.runtime.devices import _default, default_device, devices, find_device, validation_messages
+from grilly.runtime.devices import default_device, devices, find_device, validation_messages
 from grilly.runtime.gpu import device as device_module
 from grilly.runtime.gpu.commands import Recording
 from grilly.runtime.gpu.executable import Executable
@@ -147,8 +147,7 @@ def test_a_device_is_found_by_index_and_by_part_of_its_name_and_opened_once(devi
     assert find_device("cpu").name == "cpu"
 
 
-def test_the_default_is_chosen_and_logged_once(caplog):
-    _default.cache_clear()
+def test_the_default_is_chosen_and_logged_once(caplog, no_default):
     with caplog.at_level("INFO", "grilly"):
         first, second = default_device(), default_device()
 

@@ -52,7 +52,7 @@ class Opened:
 
 
 @pytest.fixture
-def machine(monkeypatch):
+def machine(monkeypatch, no_default):
     """A machine of many devices; gives a function that says which of them there are."""
 
     there_are = lambda cards: monkeypatch.setattr(devices, "_found", lambda: cards)  # noqa: E731
@@ -60,9 +60,7 @@ def machine(monkeypatch):
     monkeypatch.setattr(device_module, "VulkanDevice", Opened)
     monkeypatch.setattr(devices, "config", Config())
     there_are(MACHINE)
-    devices._default.cache_clear()
-    yield there_are
-    devices._default.cache_clear()
+    return there_are
 
 
 NAMES = {
