@@ -6,6 +6,7 @@ What jnp lacks or grilly cannot compile, NumPy computes from downloaded values, 
 import inspect
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any
 
 import jax
@@ -33,6 +34,12 @@ ON_DEVICE = frozenset(
     )
 )
 IN_PLACE = frozenset((np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis))
+WHERE = frozenset(  # parameters that are positions, shapes and counts
+    (
+        *("axis", "axes", "axis1", "axis2", "source", "destination", "shape", "newshape", "shift"),
+        *("n", "k", "reps", "repeats", "offset", "decimals"),
+    )
+)
 IMMUTABLE = "a grilly.Array is immutable. Change a NumPy copy: b = np.array(a)."
 
 
@@ -86,6 +93,8 @@ def function(func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
         return on_host()
     passed, named, out = _without_out(func, args, kwargs)
     _check_writable(out)
+    passed = tuple([_whole(p, value) for p, value in zip_longest(_positional(func)[: len(passed)], passed)])
+    named = {p: _whole(p, value) for p, value in named.items()}
     if named.get("dtype") is not None:
         named["dtype"] = np.dtype(named["dtype"])
     name = NUMPY_NAMES.get(name, name)
@@ -141,9 +150,17 @@ def _like(scalar: bool | int | float, dtype: np.dtype) -> np.ndarray:
     return np.asarray(scalar, jnp.result_type(dtype, scalar))
 
 
+def _whole(parameter: str | None, value: Any) -> Any:
+    """NumPy's integers that say where, and not what, as Python's: jnp asks for those."""
+    if parameter in WHERE and isinstance(value, tuple | list):
+        return type(value)(_whole(parameter, each) for each in value)
+    return int(value) if parameter in WHERE and isinstance(value, np.integer) else value
+
+
 def _without_out(func: Callable, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any], Any]:
     """The arguments less `out`, which jnp does not take, wherever it stood."""
-    position = _position_of_out(func)
+    positional = _positional(func)
+    position = positional.index("out") if "out" in positional else None
     kwargs = dict(kwargs)
     out = kwargs.pop("out", None)
     if position is not None and len(args) > position:
@@ -152,11 +169,10 @@ def _without_out(func: Callable, args: tuple, kwargs: dict[str, Any]) -> tuple[t
 
 
 @lru_cache
-def _position_of_out(func: Callable) -> int | None:
-    """Where `out` stands among the arguments that are given by position; None where it is given by name alone."""
+def _positional(func: Callable) -> list[str]:
+    """The parameters that may be given by position."""
     parameters = inspect.signature(func).parameters
-    positional = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return positional.index("out") if "out" in positional else None
+    return [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 def _check_writable(out: Any) -> None:

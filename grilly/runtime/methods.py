@@ -68,18 +68,18 @@ class Methods(_Operators):
         return np.reshape(self, shape[0] if len(shape) == 1 else shape, order)  # type: ignore[call-overload]
 
     def transpose(self, *axes: Any) -> "Array":
-        return arithmetic.evaluate("transpose", (self, (axes[0] if len(axes) == 1 else axes) or None))
+        return np.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)  # type: ignore[return-value]
 
     def ravel(self, order: str = "C") -> "Array":
-        return arithmetic.evaluate("ravel", (self, order))
+        return arithmetic.evaluate("ravel", (self, "C" if order in ("A", "K") else order))  # as they lie in memory
 
     flatten = ravel
 
     def squeeze(self, axis: Any = None) -> "Array":
-        return arithmetic.evaluate("squeeze", (self,), {"axis": axis})
+        return np.squeeze(self, axis)  # type: ignore[return-value]
 
     def swapaxes(self, axis1: int, axis2: int) -> "Array":
-        return arithmetic.evaluate("swapaxes", (self, axis1, axis2))
+        return np.swapaxes(self, axis1, axis2)  # type: ignore[return-value]
 
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
         return np.diagonal(self, offset, axis1, axis2)

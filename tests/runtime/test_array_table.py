@@ -209,6 +209,7 @@ def test_it_cannot_be_changed(arrays, name):
 
 # Methods -------------------------------------------------------------------------------------------------------------
 
+ZERO = np.int64(0)
 METHODS = {
     "T": lambda a: a.T,
     "mT": lambda a: a.mT,
@@ -218,9 +219,12 @@ METHODS = {
     "reshape_order": lambda a: a.reshape((6, 2), order="F"),
     "ravel": lambda a: a.ravel("F"),
     "flatten": lambda a: a.flatten(),
+    "flatten_as_it_lies": lambda a: a.flatten("K") + a.ravel("A"),
     "transpose": lambda a: a.transpose((1, 0)),
     "swapaxes": lambda a: a.swapaxes(0, 1),
     "squeeze": lambda a: a[None].squeeze(0),
+    "numpys_integers": lambda a: a.swapaxes(ZERO, 1).transpose(np.int64(1), ZERO)[None].squeeze(ZERO).sum(ZERO),
+    "numpys_integers_as_shape": lambda a: np.roll(a.reshape(np.int64(6), -1), np.int64(1), axis=(ZERO,)),
     "diagonal": lambda a: a.diagonal(1),
     "repeat": lambda a: a.repeat(2, axis=1),
     "take": lambda a: a.take([0, -1], axis=1),
