@@ -128,8 +128,7 @@ class Executable:
     def held(self) -> Held:
         """What it holds of the device's memory."""
         arena = (self._arena.nbytes if self._arena else 0) + (self._prepared.nbytes if self._prepared else 0)
-        uploads = sum(slots.nbytes for slots in self._slots.values())
-        return Held(self.name, arena, sum(constant.nbytes for constant in self._constants), uploads)
+        return Held(self.name, arena, sum(constant.nbytes for constant in self._constants))
 
     # Arguments and results ----------------------------------------------------------------------------------
 

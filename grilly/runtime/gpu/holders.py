@@ -1,4 +1,4 @@
-"""Who holds a device's memory: what an error says when it has run out."""
+"""Who holds a device's memory: what an error says when it has run out. (Upload slots are given back before.)"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +13,6 @@ HELP = {
     "arrays": "Delete arrays that are no longer needed, or donate those that a call replaces (donate_argnums).",
     "arenas": "Use a smaller batch or fewer time steps (T), or delete compiled functions that are no longer needed.",
     "constants": "Pass large arrays as arguments instead of capturing them in a function: then there is one copy.",
-    "uploads": "Put large arguments on the device once, with grilly.put: NumPy arguments take two upload slots each.",
 }
 SHOWN = 3  # functions by name
 
@@ -24,13 +23,12 @@ class Held(NamedTuple):
     name: str
     arenas: int
     constants: int
-    uploads: int
 
 
 def exhausted(device: "VulkanDevice", heap: "Heap", nbytes: int, purpose: str) -> str:
     """The message: what was asked for and by whom, who holds the rest, and what helps against the largest of them."""
     held = [executable.held() for executable in device.executables]
-    totals = {part: sum(getattr(each, part) for each in held) for part in ("arenas", "constants", "uploads")}
+    totals = {part: sum(getattr(each, part) for each in held) for part in ("arenas", "constants")}
     totals = {"arrays": device.heap.used - sum(totals.values()), **totals}
     seen = "memory that the host sees" if heap is device.host_heap else "memory"
     lines = [f"{device.name} has no {seen} left: {sized(nbytes)} were asked for, for {purpose}."]

@@ -57,11 +57,6 @@ class Uploads:
         self._device = device
         self._pair = (Upload(device, avals, kept), Upload(device, avals, kept))
 
-    @property
-    def nbytes(self) -> int:
-        """On the device."""
-        return sum(slot.buffer.nbytes for slot in self._pair)
-
     def next(self) -> Upload:
         """The slot that was used longest ago, once the device is done with it."""
         self._pair = self._pair[::-1]
