@@ -41,6 +41,7 @@ FLOATS = _names("""
 INTEGERS = _names("population_count clz mulhi shift_left shift_right_arithmetic shift_right_logical")
 BITS = _names("and or xor not reduce_and reduce_or reduce_xor")
 KEYS = {name for name in composites if name.startswith(("random_", "threefry", "rng_"))} - {"random_gamma"}
+KEYS |= {"random_clone", "select_keys"}
 FLAT = _names("""
     eq ne lt le gt ge eq_to lt_to le_to is_finite sign floor ceil round nextafter argmax argmin iota iota_2x32_shape
     platform_index empty empty2 stop_gradient lu_pivots_to_permutation bitcast_convert_type

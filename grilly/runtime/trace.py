@@ -14,7 +14,7 @@ from jax.extend import core as jex
 
 from ..errors import UnsupportedPrimitiveError
 from .border import COMPLEX, KNOWN
-from .composites import KEY_KINDS, composites
+from .composites import KEY_KINDS, OF_KEYS, composites
 from .ir import Atom, Aval, Equation, Graph, Literal, ScanParams, Value, WhileParams
 from .scalars import computed
 from .source import unsupported
@@ -36,7 +36,7 @@ CALLS = {
 # What only says something to XLA: the outputs are the inputs.
 IDENTITIES = {
     *("copy", "copy_p", "device_put", "stop_gradient", "optimization_barrier", "name"),
-    *("random_wrap", "random_unwrap"),
+    *("random_wrap", "random_unwrap", "random_clone"),
 }
 # What has no defined value: the residuals of the branch of a cond that was not taken, say.
 UNDEFINED = {"empty", "empty2"}
@@ -133,13 +133,17 @@ class _Translator:
         pairs = [var.aval.dtype == COMPLEX for var in (*eqn.invars, *eqn.outvars)]
         if any(pairs) and name not in MOVED:
             name, params["pairs"] = f"complex_{name}", tuple(pairs[: len(inputs)])
+        if name == "select_n" and is_key_type(eqn.outvars[0].aval.dtype):
+            name = "select_keys"
         _check_dtypes(name, eqn, params, source)
         if name in composites:
             try:
                 jaxpr = _composite(name, _key_of(inputs), _key_of(params))
             except NotImplementedError as error:
                 raise _refusal(eqn, params, source, str(error)) from error
-            return self.walk(*_opened(jaxpr), inputs, source)
+            outputs = self.walk(*_opened(jaxpr), inputs, source)
+            assert [atom.aval for atom in outputs] == [_aval(var.aval) for var in eqn.outvars], name
+            return outputs
         outputs = tuple(Value(_aval(var.aval)) for var in eqn.outvars)
         self.equations.append(Equation(name, tuple(inputs), outputs, params, source))
         return list(outputs)
@@ -264,7 +268,8 @@ def _folded(eqn: Any, inputs: Sequence[Atom]) -> list[Atom]:
 def _check_dtypes(name: str, eqn: Any, params: dict[str, Any], source: tuple[Any, ...]) -> None:
     """No kernel computes integers and floats of strange widths, or keys of a user's own kind; few complex numbers."""
     dtypes = [var.aval.dtype for var in (*eqn.invars, *eqn.outvars)]
-    written = name in MOVED or name in composites
+    of_words = name in OF_KEYS or name.startswith(("random_", "complex_"))
+    written = name in MOVED or (name in composites and of_words)
     strange = [dtype for dtype in dtypes if dtype not in KNOWN and not (words_of(dtype) and written)]
     if params.get("kind", "key<fry>") not in KEY_KINDS:
         strange.append(params["kind"])

@@ -54,6 +54,10 @@ def _transpose(params: dict[str, Any], rank: int, _: int, __: int) -> None:
     params["permutation"] = (*params["permutation"], rank)
 
 
+def _tile(params: dict[str, Any], _: int, __: int, ___: int) -> None:
+    params["reps"] = (*params["reps"], 1)
+
+
 def _unchanged(_: dict[str, Any], __: int, ___: int, ____: int) -> None:
     """Squeezing and joining name axes that the further one does not move."""
 
@@ -66,5 +70,8 @@ MOVED = {
     "gather": _gather,
     "dynamic_slice": _dynamic_slice,
     "squeeze": _unchanged,
+    "rev": _unchanged,
+    "tile": _tile,
+    "dynamic_update_slice": _unchanged,
     "concatenate": _unchanged,
 }

@@ -1,9 +1,12 @@
 """What random programs (`test_random_programs`) have found, each made small: a row gets every law of test_programs."""
 
+import warnings
+
 import jax
 import numpy as np
 from jax import lax, random
 from jax import numpy as jnp
+from numpy.exceptions import ComplexWarning
 from programs import Program
 
 
@@ -113,7 +116,60 @@ def sums_of_what_grew(x):
     return jax.jvp(total, (y,), (y,))
 
 
+def totals_put_out(x):
+    """A running total that each step puts out, before its sum and after, and that another carry follows."""
+    before = lax.scan(lambda total, x: (total + x.sum(), total), 0.0, x)
+    after = lax.scan(lambda total, x: ((new := total + x.sum()), new), 0.0, x)
+    followed = lax.scan(lambda c, x: ((c[0] + x.sum(), c[0], c[2] / 2 + x), None), (1.0, 2.0, x[0]), x)
+    return before, after, followed
+
+
+def while_of_each_row(x, n):
+    """Each row ends by itself, and there are as many rows as words that a carry may be split into."""
+    step = lambda c: (c[0] + 1, c[1] * 0.5)  # noqa: E731
+    return jax.vmap(lambda x, n: lax.while_loop(lambda c: c[0] < n, step, (0, x)))(x, n)
+
+
+def complex_made_real(x):
+    """Conversions, and the gradients of numbers that were complex on the way."""
+    z = lax.complex(x, x[::-1])
+    with warnings.catch_warnings(action="ignore", category=ComplexWarning):
+        gradient = jax.grad(lambda x: (x.astype(jnp.complex64) * (1 + 2j)).real.sum())(x)
+        return [lax.convert_element_type(z, t) for t in (jnp.float32, jnp.int32, jnp.bool_, jnp.float16)], gradient
+
+
+def negative_zeros(x):
+    """What a large scan puts out is 1 or -0: no byte that holds 0 or 1 is that."""
+    return 1 / lax.scan(lambda v, x: (v / 2 + x, jnp.where(v > 0, 1.0, -0.0)), jnp.zeros(x.shape[1]), x)[1]
+
+
+def keys_that_move(data, which):
+    """Typed keys reversed, repeated, chosen and written over."""
+    keys = random.split(random.wrap_key_data(data), 4)
+    moved = (
+        keys[::-1], jnp.tile(keys, 2), jnp.where(which, keys, keys[0]), lax.select_n(which[0], keys, keys[::-1]),
+        lax.dynamic_update_slice(keys, keys[2:], (1,)), random.clone(keys),
+    )  # fmt: skip
+    return [random.key_data(each) for each in moved]
+
+
+def steps_written_out(x_seq):
+    """A LIF neuron in a loop of Python's: equations by the hundred, one behind another."""
+    v, spikes = jnp.zeros(x_seq.shape[1]), []
+    for x in x_seq:
+        h = v - v / 2 + x
+        spikes.append((h >= 1).astype(np.float32))
+        v = (1 - spikes[-1]) * h
+    return sum(spikes), v
+
+
 FOUND = {
+    "steps_written_out": Program(steps_written_out, ((150, 3),)),
+    "totals_put_out": Program(totals_put_out, ((5, 7),), 17, 1e-6),
+    "while_of_each_row": Program(while_of_each_row, ((4, 2), ((4,), np.int32)), 1, low=0, high=5),
+    "complex_made_real": Program(complex_made_real, ((6,),)),
+    "negative_zeros": Program(negative_zeros, ((4, 1 << 18),), 2),
+    "keys_that_move": Program(keys_that_move, (((2,), np.uint32), ((4,), np.bool_))),
     "scan_without_operands": Program(
         lambda x: lax.scan(lambda c, _: (c, jnp.zeros(2)), x, None, length=3), ((4, 2),), 1
     ),

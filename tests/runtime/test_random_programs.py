@@ -55,6 +55,8 @@ NOT_DRAWN = {
     "expand_dims": "jax.lax makes it a broadcast",
     "resized_bits": "what grilly calls a bitcast between widths",
     "threefry2x32": "hidden in random_bits",
+    "random_clone": "keys that move have a row in programs_found",
+    "select_keys": "keys that move have a row in programs_found",
 }
 
 

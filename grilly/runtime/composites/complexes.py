@@ -49,9 +49,11 @@ def conjugate(x: Number, **_: object) -> Number:
     return Number(x.real, -x.imag)
 
 
-def convert(x: Number, **_: object) -> Number:
-    """A real number as a complex one."""
-    return x
+def convert(x: Number, *, new_dtype: np.dtype, **_: object) -> Number | jax.Array:
+    """A real number as a complex one; of a complex number as a real one, its real part."""
+    if jnp.issubdtype(new_dtype, jnp.complexfloating):
+        return x
+    return (x.real != 0) | (x.imag != 0) if new_dtype == jnp.bool_ else x.real.astype(new_dtype)
 
 
 def by_parts(function: Callable[..., jax.Array]) -> Callable[..., Number]:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 import jax
+from jax import lax
+from jax import numpy as jnp
 
 from . import random, rbg
 
@@ -21,7 +23,13 @@ def _of_kind(name: str) -> Callable:
     return composite
 
 
+def select(which: jax.Array, *cases: jax.Array, **_: object) -> jax.Array:
+    """Keys chosen one by one, all words of each."""
+    return lax.select_n(jnp.broadcast_to(which[..., None], cases[0].shape) if which.ndim else which, *cases)
+
+
 composites: dict[str, Callable] = {
+    "select_keys": select,
     "threefry2x32": random.threefry2x32,
     "iota_2x32_shape": random.iota_2x32_shape,
     "rng_bit_generator": rbg.rng_bit_generator,

@@ -5,6 +5,7 @@ equations ask their operands at the same place, and what lies in a buffer is loa
 """
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 
 import numpy as np
 
@@ -19,6 +20,7 @@ ViewRule = Callable[["Pull", Equation, Place], Ref]
 JointRule = Callable[["Pull", Equation, Value, Place], Mapping[Value, Ref]]  # also of other outputs than the wanted one
 RULES: dict[str, ViewRule] = {}
 JOINT: dict[str, "JointRule"] = {}
+LONG = 160  # equations one behind another: looking behind more of them would take too much of Python's stack
 REPEATING: set[str] = set()  # views that look at an element of an operand many times over
 
 
@@ -83,11 +85,40 @@ class Pull:
 
     def _computed(self, eqn: Equation, place: Place) -> Ref:
         if eqn.primitive in elementwise.rules:
+            if self._lengths.get(eqn.outputs[0], 0) > LONG:
+                for milestone in self._milestones(eqn, place):
+                    self.at(milestone, place)
             operands = [self.like(atom, place) for atom in eqn.inputs]
             return elementwise.rules[eqn.primitive](self.b, eqn, operands)
         if eqn.primitive in RULES:
             return RULES[eqn.primitive](self, eqn, place)
         raise unsupported(eqn)
+
+    @cached_property
+    def _lengths(self) -> dict[Atom, int]:
+        """How many elementwise equations come before each value, one behind another, itself included."""
+        lengths: dict[Atom, int] = {}
+        for value, eqn in self.producer.items():  # in the order of the graph
+            pointwise = eqn.primitive in elementwise.rules
+            lengths[value] = 1 + max((lengths.get(atom, 0) for atom in eqn.inputs), default=0) if pointwise else 0
+        return lengths
+
+    def _milestones(self, eqn: Equation, place: Place) -> list[Value]:
+        """Values now and then on the way to an equation, the first ones first.
+
+        Who asks for them in this order never has many equations to look behind: each takes some of Python's stack.
+        """
+        found, seen, pending = [], set(), list(eqn.inputs)
+        while pending:
+            atom = pending.pop()
+            known = atom in seen or atom in self.sources or atom.shape != place.shape or not self._lengths.get(atom)
+            if known or self.b.recall(("value", self, atom, place.key)) is not None:
+                continue
+            seen.add(atom)
+            below = self.producer[atom].inputs  # type: ignore[index]
+            found += [atom] if self._lengths[atom] // LONG > min(self._lengths.get(a, 0) for a in below) // LONG else []
+            pending += below
+        return sorted(found, key=self._lengths.__getitem__)
 
 
 def buffer(b: Builder, pointer: int) -> Source:

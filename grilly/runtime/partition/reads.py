@@ -1,6 +1,6 @@
 """Which buffers a task reads, through whatever it computes by the way."""
 
-from ..ir import Atom, Graph, ScanParams, Value
+from ..ir import Atom, Equation, Graph, ScanParams, Value
 from ..kernels import elementwise, scan
 from ..kernels.gather import keeps_place
 from ..kernels.task import Task
@@ -14,23 +14,29 @@ def leaves(graph: Graph, stored: dict[Value, None], atom: Atom, same: bool) -> l
     """
     found: dict[Value, bool] = {}
     seen: set[tuple[Value, bool]] = set()
-
-    def walk(atom: Atom, same: bool, top: bool) -> None:
+    pending = [(atom, same, same)]
+    while pending:
+        atom, same, top = pending.pop()
         if not isinstance(atom, Value) or (atom, same) in seen:
-            return
+            continue
         seen.add((atom, same))
         eqn = graph.producer.get(atom)
         if eqn is None or (atom in stored and not top):
             found[atom] = found.get(atom, True) and same
-            return
-        for number, operand in enumerate(eqn.inputs):
-            pointwise = eqn.primitive in elementwise.rules and operand.shape == atom.shape
-            keeps = pointwise or eqn.primitive in SAME_PLACE or keeps_place(eqn, number)
-            keeps = keeps or (scan.reads_own_place(eqn, number) and operand.size == atom.size)
-            walk(operand, same and keeps, False)
-
-    walk(atom, same, same)
+            continue
+        below = [
+            (operand, same and _keeps_place(eqn, number, atom), False) for number, operand in enumerate(eqn.inputs)
+        ]
+        pending += reversed(below)
     return list(found.items())
+
+
+def _keeps_place(eqn: Equation, number: int, result: Value) -> bool:
+    """Whether an equation reads operand `number` only at the place where it computes the result."""
+    operand = eqn.inputs[number]
+    pointwise = eqn.primitive in elementwise.rules and operand.shape == result.shape
+    keeps = pointwise or eqn.primitive in SAME_PLACE or keeps_place(eqn, number)
+    return keeps or (scan.reads_own_place(eqn, number) and operand.size == result.size)
 
 
 def reads(graph: Graph, stored: dict[Value, None], task: Task) -> dict[Value, bool]:

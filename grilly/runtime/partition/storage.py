@@ -1,6 +1,7 @@
 """Which values get a buffer: those that must, and those that are cheaper to load than to compute again."""
 
 import math
+from typing import Any
 
 from ..ir import Atom, Equation, Graph, Value
 from ..kernels import elementwise, matmul, scan, tensor
@@ -85,13 +86,21 @@ class _Storage:
 
     def cost(self, atom: Atom) -> int:
         """Elementwise equations behind a value, down to what is stored."""
-        if not isinstance(atom, Value) or atom not in self.graph.producer or atom in self.stored:
-            return 0
-        if atom not in self.costs:
-            eqn = self.graph.producer[atom]
-            below = sum(self.cost(operand) for operand in eqn.inputs)
-            self.costs[atom] = below + self._own_cost(eqn)
-        return self.costs[atom]
+        pending: list[Any] = [atom] if self._is_unknown(atom) else []
+        while pending:
+            eqn = self.graph.producer[pending[-1]]
+            if below := [operand for operand in eqn.inputs if self._is_unknown(operand)]:
+                pending += below
+                continue
+            known = sum(self.costs[operand] for operand in eqn.inputs if self._has_cost(operand))  # type: ignore[index]
+            self.costs[pending.pop()] = known + self._own_cost(eqn)
+        return self.costs[atom] if self._has_cost(atom) else 0  # type: ignore[index]
+
+    def _has_cost(self, atom: Atom) -> bool:
+        return self._computed(atom) and atom not in self.stored
+
+    def _is_unknown(self, atom: Atom) -> bool:
+        return self._has_cost(atom) and atom not in self.costs
 
     def _own_cost(self, eqn: Equation) -> int:
         if eqn.primitive in REPEATING:

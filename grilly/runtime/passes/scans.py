@@ -175,13 +175,17 @@ class _Postponed:
 
     def _terms(self, atom: Atom) -> list[Atom]:
         """What a step adds up, the carry among it; nothing where the carry is used in another way."""
-        if len(self.body.consumers.get(self.before, ())) != 1:
+        if self._uses(self.before) != 1:
             return []
         eqn = self.body.producer.get(atom) if isinstance(atom, Value) else None
-        shared = eqn is not None and len(self.body.consumers.get(eqn.outputs[0], ())) > 1
+        shared = eqn is not None and self._uses(eqn.outputs[0]) > 1
         if eqn is None or eqn.primitive not in ("add", "add_any") or shared:
             return [atom]
         return [term for operand in eqn.inputs for term in self._terms(operand)]
+
+    def _uses(self, value: Value) -> int:
+        """How many equations read a value, or results of a step are it."""
+        return len(self.body.consumers.get(value, ())) + sum(atom is value for atom in self.body.outputs)
 
     def _reduction(self, atom: Atom) -> Equation | None:
         """The one sum, or product of what changes from step to step, that a term is linear in."""

@@ -61,7 +61,7 @@ def _is(atom: Atom, found: set[Value]) -> bool:
 
 
 def _holds(array: np.ndarray) -> bool:
-    return bool(np.all((array == 0) | (array == 1)))
+    return bool(np.all((array == 0) | (array == 1)) and not np.any(np.signbit(array.astype(np.float32))))
 
 
 def _of_scan(eqn: Equation, found: set[Value]) -> set[Value]:
