@@ -4,9 +4,9 @@ Each run is a process of its own; imports, and opening the device, are over befo
 (NVIDIA's, Mesa's) lies in the same folder, so that an empty cache is empty.
 """
 
-import importlib
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 import tempfile
@@ -31,8 +31,8 @@ STAGES = {  # where each of them is entered
     "emit": ("lower.emitted",),
     "plan": ("lower.planned", "lower._plan"),
     "cache of plans": ("plans.fingerprint", "plans.packed", "plans.unpacked", "cache.Cache.get", "cache.Cache.put"),
-    "pipelines": ("device.VulkanDevice.make_pipelines",),
-    "record": ("executable.Executable._recorded",),
+    "pipelines": ("gpu.device.VulkanDevice.make_pipelines",),
+    "record": ("gpu.executable.Executable._recorded",),
 }
 
 
@@ -46,10 +46,8 @@ class Stopwatch:
 
     def watch(self, stage: str, path: str) -> None:
         """Counts the time in a function of grilly.runtime as the stage's."""
-        module, *owners, name = path.split(".")
-        owner: Any = importlib.import_module(f"grilly.runtime.{module}")
-        for attribute in owners:
-            owner = getattr(owner, attribute)
+        where, _, name = path.rpartition(".")
+        owner: Any = pkgutil.resolve_name(f"grilly.runtime.{where}")
         function = getattr(owner, name)
 
         def watched(*args: Any, **kwargs: Any) -> Any:

@@ -4,6 +4,7 @@ from . import functional as functional
 from . import nn as nn
 from . import optim as optim
 from .config import Config as Config
+from .config import __version__ as __version__
 from .errors import DataError as DataError
 from .errors import DeviceError as DeviceError
 from .errors import DeviceMemoryError as DeviceMemoryError
@@ -37,6 +38,7 @@ __all__ = [
     "ShapeError",
     "StateError",
     "UnsupportedPrimitiveError",
+    "__version__",
     "devices",
     "functional",
     "jit",

@@ -1,5 +1,6 @@
 """What the environment says: the variables GRILLY_*. Read once, at import."""
 
+import importlib.metadata
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ import platformdirs
 
 from .errors import ParameterError
 
+__version__ = importlib.metadata.version("grilly")
 STAGES = ("jaxpr", "kernels", "spirv", "plan")  # of compiling, in order
 
 
 @dataclass(frozen=True)
 class Config:
-    """Settings that hold for the whole process.
+    """Settings that hold for the whole process, from the environment's variables GRILLY_DEVICE, GRILLY_DEBUG,
+    GRILLY_VALIDATION, GRILLY_BINDINGS and GRILLY_CACHE.
 
     Attributes:
         device: The default device: `cpu`, `vulkan`, `vulkan:1`, a kind, or a part of a name; None leaves it to grilly.

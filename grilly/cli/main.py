@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from ..config import __version__
 from ..errors import GrillyError
 from . import devices, evaluate, train
 from .interrupt import INTERRUPTED
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="grilly", description="Spiking neural networks on any Vulkan GPU.")
+    parser.add_argument("--version", action="version", version=f"grilly {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
         summary = (module.__doc__ or "").splitlines()[0]

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.image import imread
 
 from grilly import checkpoint
 from grilly.cli import measure
+from grilly.cli.main import main
 
 
 def test_a_run_says_what_it_does(trained):
@@ -171,3 +173,9 @@ def test_devices_lists_what_there_is_and_why(capsys):
     assert re.match(r"[* ] cpu: ", lines[0])
     assert sum(line.startswith("* ") for line in lines[:-1]) == 1
     assert lines[-1] == "* is used unless --device or GRILLY_DEVICE names another."
+
+
+def test_the_version_is_the_packages(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"grilly {version('grilly')}\n"

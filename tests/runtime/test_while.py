@@ -9,6 +9,7 @@ from jax import lax
 
 import grilly
 from grilly.runtime.gpu.executable import Executable
+from grilly.runtime.gpu.recordings import RECORDINGS
 
 HALF = np.eye(3, dtype=np.float32) / 2
 
@@ -48,7 +49,10 @@ def test_calls_allocate_nothing_and_leak_nothing(device):
     counts, allocations, used = device.counts(), device.allocations, device.heap.used
     loop(50)
 
-    assert device.counts() == counts
+    after = device.counts()
+    recordings = after.pop("CommandBuffer") - counts.pop("CommandBuffer")
+    assert recordings <= RECORDINGS  # of the sets of addresses that it met, which depend on the tests before
+    assert after == counts
     assert device.allocations == allocations
     assert device.heap.used == used
 
