@@ -63,6 +63,32 @@ def _scan_gradient(w: Writer) -> None:
     w.write(f"jax.value_and_grad(run, (0, 1))({w.alike(shape, np.dtype(np.float32))}, {xs})", [text])
 
 
+TOTALS = """def step(carry, x):
+    total, v = carry
+    new = total + {term}
+    return (new, {after}), {put_out}"""
+
+
+@operation("scan of totals", smooth=False)
+def _totals(w: Writer) -> None:
+    """A carry that only adds up: its terms may wait for the last step, unless somebody sees it on the way."""
+    xs = w.alike((w.one_of((3, 1, 2, 7)), w.number(1, 5)), np.dtype(np.float32))
+    text = TOTALS.format(
+        term=w.one_of(("x.sum()", "(v * x).sum()", "x.sum() + x.max()")),
+        after=w.one_of(("v / 2 + x", "v / 4 + new", "v / 4 + total", "x")),
+        put_out=w.one_of(("total", "new", "v", "None")),
+    )
+    w.write(f"lax.scan(step, (jnp.float32(1), {xs}[0]), {xs}, reverse={w.chance(3)})", [text])
+
+
+@operation("while of each row", smooth=False)
+def _rows(w: Writer) -> None:
+    rows, wide = w.number(1, 4), w.number(1, 4)
+    x, n = w.alike((rows, wide), np.dtype(np.float32)), w.alike((rows,), np.dtype(np.int32))
+    loop = "lax.while_loop(lambda c: c[0] < n, lambda c: (c[0] + 1, c[1] * 0.5), (0, x))"
+    w.write(f"jax.vmap(lambda x, n: {loop})({x}, jnp.clip({n}, 0, 5))")
+
+
 @operation("fori_loop", nests=True)
 def _fori_loop(w: Writer) -> None:
     carry = w.pick(most=FEW)

@@ -146,14 +146,17 @@ def _while(params: Any, inputs: list[Any], seed: jax.Array) -> list[Any]:
     a, b = params["cond_nconsts"], params["body_nconsts"]
 
     def going(carry: tuple) -> Any:
+        """Whether it goes on; under `vmap`, for each part of the carry."""
         return _evaluated(*_opened(params["cond_jaxpr"]), (*inputs[:a], *carry[1:]), _mixed(seed, carry[0]))[0]
 
     def body(carry: tuple) -> tuple:
-        count, *carried = carry
-        operands = (*inputs[a : a + b], *carried)
-        return count + 1, *_evaluated(*_opened(params["body_jaxpr"]), operands, _mixed(seed, count))
+        (count, *carried), goes_on = carry, going(carry)
+        after = _evaluated(*_opened(params["body_jaxpr"]), (*inputs[a : a + b], *carried), _mixed(seed, count))
+        chosen = (lax.expand_dims(goes_on, range(goes_on.ndim, new.ndim)) for new in after)
+        return count + 1, *map(jnp.where, chosen, after, carried)
 
-    return list(lax.while_loop(going, body, (jnp.uint32(0), *inputs[a + b :])))[1:]
+    start = (jnp.uint32(0), *inputs[a + b :])
+    return list(lax.while_loop(lambda carry: jnp.any(going(carry)), body, start))[1:]
 
 
 # Noise ------------------------------------------------------------------------------------------------------------
