@@ -164,6 +164,7 @@ def steps_written_out(x_seq):
 
 
 FOUND = {
+    "transpose_of_none": Program(lambda x: (x.T + 1, lax.sort(x.T, dimension=0)), ((0, 3),)),
     "steps_written_out": Program(steps_written_out, ((150, 3),)),
     "totals_put_out": Program(totals_put_out, ((5, 7),), 17, 1e-6),
     "while_of_each_row": Program(while_of_each_row, ((4, 2), ((4,), np.int32)), 1, low=0, high=5),

@@ -22,7 +22,7 @@ def emit(ctx: Context, task: Task, group: Index) -> None:
     """Writes the section of a kernel that runs in workgroup number `group` of this task."""
     b, size = ctx.b, math.prod(task.domain)
     lanes = b.lanes = lanes_of(size, task)
-    across = [root for root in task.roots if _reads_across(ctx, root)]
+    across = [root for root in task.roots if root.size and _reads_across(ctx, root)]
     local = _turned(b, _rows(ctx, across[0], lanes)) if across else b.local
     invocation = add(b, mul(b, group, WORKGROUP), local)
     with b.when(less(b, invocation, size // lanes)):
