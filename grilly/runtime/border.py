@@ -67,7 +67,12 @@ def array_of(value: Any, name: Callable[[], str] = lambda: "the value") -> np.nd
 
 def is_key(value: Any) -> bool:
     """Whether it is one of JAX's typed random keys."""
-    return jax.numpy.issubdtype(getattr(value, "dtype", np.bool_), jax.dtypes.prng_key)
+    return is_key_type(getattr(value, "dtype", np.bool_))
+
+
+def is_key_type(dtype: Any) -> bool:
+    """Whether it is the dtype of such keys."""
+    return jax.numpy.issubdtype(dtype, jax.dtypes.prng_key)
 
 
 def _check_range(array: np.ndarray, narrow: np.dtype, name: Callable[[], str]) -> None:

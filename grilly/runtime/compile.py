@@ -289,7 +289,7 @@ class Jit:
 
     def _position(self, k: int) -> int:
         """The position of the `k`-th argument that is not static."""
-        for static in sorted(self._static):
+        for static in self._static:
             k += static <= k
         return k
 
@@ -322,7 +322,7 @@ class _Flat:
     def __call__(self, *leaves: Any) -> list[Any]:
         args, kwargs = jax.tree_util.tree_unflatten(self._arguments, leaves)
         args = list(args)
-        for k, _, value in sorted(self._statics, key=lambda static: static[0]):
+        for k, _, value in self._statics:
             args.insert(k, value)
         results, self.results = jax.tree_util.tree_flatten(self._function(*args, **kwargs))
         if any(is_key(result) for result in results):

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import numpy as np
-
+from .dtypes import U8
 from .ir import Aval, Equation, Graph, ScanParams, Value
 from .kernels.views import behind_reshapes
 from .memory import padded
@@ -95,7 +94,7 @@ class Loop(Repeated):
     @cached_property
     def scratch(self) -> Value:
         """Memory that the steps need: two places for each carry, and the arena of a step."""
-        return Value(Aval((self._starts[-1] + self.plan.arena_bytes,), np.dtype(np.uint8)))
+        return Value(Aval((self._starts[-1] + self.plan.arena_bytes,), U8))
 
     @cached_property
     def _starts(self) -> list[int]:

@@ -167,7 +167,12 @@ def arena(values: Sequence[Value], lifetimes: Mapping[Value, Lifetime]) -> tuple
 
 def padded(aval: Aval) -> int:
     """Bytes that a value takes in an arena."""
-    return -(-max(aval.nbytes, 1) // ALIGNMENT) * ALIGNMENT
+    return aligned(aval.nbytes)
+
+
+def aligned(nbytes: int) -> int:
+    """Bytes of a buffer of at least so many, and not none."""
+    return -(-max(nbytes, 1) // ALIGNMENT) * ALIGNMENT
 
 
 Range = tuple[object, int, int]  # a buffer, and the bytes within

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 
-import numpy as np
-
+from .dtypes import U8
 from .ir import Atom, Aval, Equation, Graph, Value, WhileParams
 from .loops import Compile, Repeated, shifted
 from .memory import ALIGNMENT, padded
@@ -75,7 +74,7 @@ class While(Repeated):
     @cached_property
     def scratch(self) -> Value:
         """Memory that the steps need: the flag, two places for each carry, the arenas of step and condition."""
-        return Value(Aval((self._starts[-1],), np.dtype(np.uint8)))
+        return Value(Aval((self._starts[-1],), U8))
 
     @cached_property
     def _starts(self) -> list[int]:

@@ -13,12 +13,12 @@ import numpy as np
 from jax.extend import core as jex
 
 from ..errors import UnsupportedPrimitiveError
-from .border import COMPLEX, KNOWN
+from .border import COMPLEX, KNOWN, is_key_type
 from .composites import KEY_KINDS, OF_KEYS, composites
 from .ir import Atom, Aval, Equation, Graph, Literal, ScanParams, Value, WhileParams
 from .scalars import computed
 from .source import unsupported
-from .words import MOVED, is_key_type, words_of
+from .words import MOVED, words_of
 
 # Calls, and the parameter that holds what they call.
 CALLS = {

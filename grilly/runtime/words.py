@@ -7,13 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 import jax
-from jax import numpy as jnp
 
-from .border import COMPLEX
-
-
-def is_key_type(dtype: Any) -> bool:
-    return jnp.issubdtype(dtype, jax.dtypes.prng_key)
+from .border import COMPLEX, is_key_type
 
 
 @lru_cache

@@ -120,21 +120,6 @@ def test_a_number_of_steps_that_is_none_is_refused(T):
             call()
 
 
-NO_KEY = {
-    "a_seed": (0, "0"),
-    "none": (None, "None"),
-    "numbers": (np.zeros(2, np.float32), "an array of float32"),
-}
-
-
-@pytest.mark.parametrize("name", NO_KEY)
-def test_what_is_no_key_is_refused(name):
-    key, shown = NO_KEY[name]
-    said = f"key is {shown}: a random key was expected. Pass jax.random.key(seed)."
-    with pytest.raises(ParameterError, match=f"^{re.escape(said)}$"):
-        F.poisson(key, np.ones(2), T=2)
-
-
 def test_keys_of_both_kinds_of_jax_are_taken():
     typed, old = (F.poisson(key, np.full(99, 0.5), T=2) for key in (jax.random.key(3), jax.random.PRNGKey(3)))
     np.testing.assert_array_equal(typed, old)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..dtypes import F32
 from ..ir import Aval
 from ..lower import lower
 from ..plan import Argument, Dispatch, Output, Slot
@@ -27,7 +28,7 @@ def copy_bandwidth(device: "VulkanDevice") -> float:
     (A driver may copy buffers by other means, several times slower than kernels.)
     """
     count = min(COPIED_BYTES, device.physical.memory_bytes // 32) // 4
-    plan = lower(lambda x: [-x], [Aval((count,), np.dtype(np.float32))], target=device.target).plan
+    plan = lower(lambda x: [-x], [Aval((count,), F32)], target=device.target).plan
     shortest, until = np.inf, time.perf_counter() + WARM_UP
     with device.lock:
         device.check_open()

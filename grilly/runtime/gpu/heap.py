@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import DeviceMemoryError
-from ..memory import ALIGNMENT
+from ..memory import ALIGNMENT, aligned
 from .holders import exhausted
 from .space import Space
 from .vulkan import ENUM, check, ffi, lib, new
@@ -111,7 +111,7 @@ class Heap:
         Raises:
             DeviceMemoryError: There is no room.
         """
-        length = -(-nbytes // ALIGNMENT) * ALIGNMENT or ALIGNMENT
+        length = aligned(nbytes)
         if self.retired:
             self.collect()
         if spare := self._spare.get(length):

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from ..dtypes import U8
 from ..plan import Arena, Dispatch, Repeat, Work
 from .commands import Recording
 from .heap import Buffer
@@ -39,7 +38,7 @@ class HostLoop:
 
     def _going(self, device: "VulkanDevice", asked: int) -> bool:
         device.wait_for(asked)
-        return bool(self.flag.view(np.dtype(np.uint8), (1,))[0])
+        return bool(self.flag.view(U8, (1,))[0])
 
 
 Part = Recording | HostLoop
