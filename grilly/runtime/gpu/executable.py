@@ -122,7 +122,9 @@ class Executable:
         """Drops recordings and upload slots. Recordings are found by addresses, but name buffers too: where memory is
         given back, another buffer may come to lie at the same address.
         """
-        self._recordings = Recordings()
+        self._recordings.clear()
+        for uploads in self._slots.values():
+            uploads.forget()  # a call may be under way with one of its slots
         self._slots.clear()
 
     def held(self) -> Held:

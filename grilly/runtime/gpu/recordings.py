@@ -28,6 +28,9 @@ class Recordings:
             self._kept.move_to_end(addresses)
         return known
 
+    def clear(self) -> None:
+        self._kept.clear()
+
     def add(self, addresses: tuple[int, ...], known: Recorded) -> None:
         self._kept[addresses] = known
         if len(self._kept) > RECORDINGS:

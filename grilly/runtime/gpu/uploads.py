@@ -57,6 +57,11 @@ class Uploads:
         self._device = device
         self._pair = (Upload(device, avals, kept), Upload(device, avals, kept))
 
+    def forget(self) -> None:
+        """Drops the recordings."""
+        for slot in self._pair:
+            slot.recordings.clear()
+
     def next(self) -> Upload:
         """The slot that was used longest ago, once the device is done with it."""
         self._pair = self._pair[::-1]
