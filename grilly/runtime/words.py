@@ -54,7 +54,7 @@ def _tile(params: dict[str, Any], _: int, __: int, ___: int) -> None:
 
 
 def _unchanged(_: dict[str, Any], __: int, ___: int, ____: int) -> None:
-    """Squeezing and joining name axes that the further one does not move."""
+    """Squeezing, joining and cutting name axes that the further one does not move."""
 
 
 MOVED = {
@@ -69,4 +69,7 @@ MOVED = {
     "tile": _tile,
     "dynamic_update_slice": _unchanged,
     "concatenate": _unchanged,
+    "stack": _unchanged,
+    "unstack": _unchanged,
+    "split": _unchanged,
 }

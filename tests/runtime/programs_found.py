@@ -143,12 +143,22 @@ def negative_zeros(x):
     return 1 / lax.scan(lambda v, x: (v / 2 + x, jnp.where(v > 0, 1.0, -0.0)), jnp.zeros(x.shape[1]), x)[1]
 
 
+def signs_of_zeros(x):
+    """Their reciprocals tell: where numbers are chosen among constants, NVIDIA's driver takes -0 for 0."""
+    b = x > 0
+    number = b.astype(np.float32)
+    zeros = (jnp.where(b, 1.0, -0.0), jnp.where(b, -0.0, -2.0), -number, number * -1, number / -1, -jnp.maximum(x, 0))
+    return [1 / each for each in zeros]
+
+
 def keys_that_move(data, which):
-    """Typed keys reversed, repeated, chosen and written over."""
+    """Typed keys reversed, repeated, chosen, written over, taken apart and put together."""
     keys = random.split(random.wrap_key_data(data), 4)
+    first, _, third, _ = keys
     moved = (
         keys[::-1], jnp.tile(keys, 2), jnp.where(which, keys, keys[0]), lax.select_n(which[0], keys, keys[::-1]),
         lax.dynamic_update_slice(keys, keys[2:], (1,)), random.clone(keys),
+        jnp.stack([third, first]), jnp.stack([keys, keys[::-1]], 1), *lax.split(keys, (1, 3)),
     )  # fmt: skip
     return [random.key_data(each) for each in moved]
 
@@ -170,6 +180,7 @@ FOUND = {
     "while_of_each_row": Program(while_of_each_row, ((4, 2), ((4,), np.int32)), 1, low=0, high=5),
     "complex_made_real": Program(complex_made_real, ((6,),)),
     "negative_zeros": Program(negative_zeros, ((4, 1 << 18),), 2),
+    "signs_of_zeros": Program(signs_of_zeros, ((5, 7),), 1, low=-4.0, high=4.0),
     "keys_that_move": Program(keys_that_move, (((2,), np.uint32), ((4,), np.bool_))),
     "scan_without_operands": Program(
         lambda x: lax.scan(lambda c, _: (c, jnp.zeros(2)), x, None, length=3), ((4, 2),), 1
