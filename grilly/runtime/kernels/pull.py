@@ -52,7 +52,7 @@ class Pull:
     def at(self, atom: Atom, place: Place) -> Ref:
         """The element of `atom` at `place`."""
         if isinstance(atom, Literal):
-            return self.b.unseen(self.b.const(atom.value))
+            return self.b.literal(atom.value)
         if not atom.size:  # in a loop of no round: nobody looks
             return self.b.const(np.zeros((), atom.dtype))
         if atom in self.sources:

@@ -47,6 +47,15 @@ def product(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
     return None
 
 
+def negation(editor: Editor, eqn: Equation) -> Sequence[Atom] | None:
+    """The opposite of a boolean made a number is -1 or -0; from 1 or 0, NVIDIA's driver makes -1 or 0."""
+    condition = _condition(editor, eqn.inputs[0])
+    if condition is None:
+        return None
+    constants = (Literal(np.array(value, np.float32)) for value in (-0.0, -1.0))
+    return [editor.made("select_n", [editor.now(condition), *constants], eqn.outputs[0].aval, eqn)]
+
+
 def _is_zero(atom: Atom) -> bool:
     """Whether it is the constant 0, and not -0."""
     return (
@@ -67,4 +76,4 @@ def _producer(editor: Editor, atom: Atom) -> Equation | None:
     return editor.graph.producer.get(atom) if isinstance(atom, Value) else None
 
 
-IDENTITIES = {"sub": difference, "mul": product, **dict.fromkeys(COMPARISONS, comparison)}
+IDENTITIES = {"sub": difference, "mul": product, "neg": negation, **dict.fromkeys(COMPARISONS, comparison)}

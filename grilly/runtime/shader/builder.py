@@ -85,6 +85,17 @@ class Builder:
         value = np.asarray(value)
         return Ref(self.module.constant(value), value.dtype)
 
+    def literal(self, value: np.ndarray) -> Ref:
+        """A constant of a program. Where drivers would lose the sign of a 0, or NaN with it, they do not see that 0.
+
+        NVIDIA's takes -0.0 for 0.0 where it chooses between constants; some lose more (`forgets_zeros`).
+        """
+        negative = value.dtype.kind in "fV" and np.signbit(value)
+        if value.dtype.kind not in "fV" or value or not (negative or self.target.forgets_zeros):
+            return self.const(value)
+        zero = self.op(Op.ConvertUToF, value.dtype, self.unseen_zero)
+        return self.op(Op.FNegate, value.dtype, zero) if negative else zero
+
     def op(self, op: Op, dtype: np.dtype, *operands: Ref, exact: bool = True) -> Ref:
         """A pure instruction. Float arithmetic is never contracted, unless `exact` is false (products)."""
         if dtype in SHORT and op in ROUNDED:
@@ -118,16 +129,6 @@ class Builder:
         if dtype in SHORT and dtype != x.dtype:
             x = floats16.rounded(self, x, dtype)
         return Ref(x.id, dtype)
-
-    def unseen(self, x: Ref) -> Ref:
-        """The same float; a 0 that some drivers must not see as a constant is computed."""
-        if not self.target.forgets_zeros or x.dtype.kind not in "fV":
-            return x
-        zeros = [self.const(np.array(zero, x.dtype)).id for zero in (0.0, -0.0)]
-        if x.id not in zeros:
-            return x
-        computed = self.op(Op.ConvertUToF, x.dtype, self.unseen_zero)
-        return computed if x.id == zeros[0] else self.op(Op.FNegate, x.dtype, computed)
 
     def select(self, condition: Ref | bool, yes: Ref, no: Ref) -> Ref:
         if isinstance(condition, bool):
