@@ -19,7 +19,9 @@ from .reduction import COMBINE
 from .steps import Operands, Steps, size_of
 from .task import Context, Task
 
-AHEAD, FARTHEST = 16, 64  # steps whose inputs are loaded ahead: where invocations are many, and where they are few
+AHEAD, FARTHEST = 8, 64  # steps whose inputs are loaded ahead: where invocations are many, and where they are few
+MOST = 1 << 21  # elements of which invocations with neighbours are so many that half as many steps ahead will do
+ON_CPU = 16  # nothing is loaded ahead there: so many steps, or parts of them, load together
 IN_FLIGHT = 1 << 20  # loads that keep the memory of a large GPU busy
 
 
@@ -55,8 +57,14 @@ class Loop:
     @cached_property
     def _ahead(self) -> int:
         """Steps whose inputs are loaded ahead."""
-        many = AHEAD if self.b.target.software else IN_FLIGHT // max(1, size_of(self.scan))
-        few = max(AHEAD, min(FARTHEST, many)) // max(1, len(self.steps.xs) * self.b.lanes)
+        size, beside = max(1, size_of(self.scan)), self.b.lanes
+        if self.b.target.software:
+            many = ON_CPU
+        elif beside > 1:
+            many = beside * (AHEAD if size < MOST else AHEAD // 2)
+        else:
+            many = max(AHEAD, min(FARTHEST, IN_FLIGHT // size))
+        few = many // max(1, len(self.steps.xs) * beside)
         return 1 << max(1, few).bit_length() - 1
 
     def _steps(self, start: int, stop: int, ahead: int, carried: list[Ref]) -> list[Ref]:

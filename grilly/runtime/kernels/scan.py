@@ -26,7 +26,8 @@ from .task import SCANNING, Context, Task, groups_for
 
 # Whether it is a reverse twin, and whether several invocations share an element.
 LOOPS = {(False, False): Loop, (True, False): Twin, (False, True): Fed, (True, True): FedTwin}
-MANY = 1 << 21  # elements of which a quarter is enough invocations to keep a large GPU busy
+MANY = 1 << 18  # elements of which a quarter is enough invocations to keep a large GPU busy
+HEAVY = 1 << 21  # elements whose divisions take longer than what they move
 SCALAR = Aval((), F32)
 NEIGHBOURS = 4  # elements that an invocation owns side by side, where they are many
 FEW = 4  # carries and sequences of which an invocation has registers for four elements
@@ -158,9 +159,9 @@ def emit(ctx: Context, task: Task, group: Index) -> None:
 
 
 def _divisors(ctx: Context, task: Task) -> list[Ref]:
-    """The scalars that steps divide by, where elements are many: there a division takes longer than what it moves."""
+    """The scalars that steps divide by, where it pays to invert them first."""
     scan: ScanParams = task.anchors[0].params["scan"]
-    if ctx.target.exact_division or size_of(scan) < MANY:
+    if ctx.target.exact_division or size_of(scan) < HEAVY:
         return []
     operands, replay = Operands(scan, task.anchors[0].inputs), scan.replay
     pairs = [(scan.body, operands.consts), *([(replay.body, operands.replay_consts)] if replay else [])]
