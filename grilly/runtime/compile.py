@@ -171,6 +171,11 @@ class Jit:
         self._compiled: dict[tuple, Compiled] = {}
         self._known: dict[tuple, Compiled] = {}  # the same, by calls as they are: Arrays or NumPy's
 
+    def __reduce__(self) -> Any:
+        """For copies and pickles: without what was compiled, which belongs to this process."""
+        made_of = self._function, self._given, self._donated, self._static, self._steady
+        return Jit, made_of, {"advice": self.advice}
+
     def __repr__(self) -> str:
         return f"grilly.jit({self._name})"
 

@@ -1,5 +1,7 @@
 """Losses against NumPy, their gradients, and the labels that they refuse."""
 
+import copy
+import pickle
 import re
 
 import jax
@@ -34,6 +36,15 @@ def test_cross_entropy(rates, dtype):
     want = oracles.cross_entropy_gradient(RATES.astype(np.float64), LABELS)
     np.testing.assert_allclose(grad, want, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(loss_fn.backward(2.0, rates, labels), 2 * want, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda loss_fn: pickle.loads(pickle.dumps(loss_fn))])
+def test_copies(copied, rates):
+    loss_fn = nn.CrossEntropyLoss()
+    loss = loss_fn(rates, LABELS)
+    other = copied(loss_fn)
+    assert float(other(rates, LABELS)) == float(loss)
+    np.testing.assert_array_equal(other.backward(1.0, rates, LABELS), loss_fn.backward(1.0, rates, LABELS))
 
 
 def test_cross_entropy_of_large_scores_stays_finite(place):

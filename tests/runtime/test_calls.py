@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import pickle
 import threading
 import tracemalloc
 
@@ -137,10 +138,15 @@ def test_threads_that_meet_a_new_signature_at_once_compile_it_once(where):
         np.testing.assert_array_equal(result["product"][0], (X + k) * k)
 
 
-def test_a_function_can_be_copied_with_what_holds_it():
-    """As where an optimizer is copied before its first step."""
-    copied = copy.deepcopy({"run": grilly.jit(halve, device="vulkan")})["run"]
-    np.testing.assert_array_equal(copied(X), X / 2)
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda run: pickle.loads(pickle.dumps(run))])
+@pytest.mark.parametrize("where", ["cpu", "vulkan"])
+def test_a_function_can_be_copied(copied, where):
+    run = grilly.jit(halve, device=where, donate_argnums=0)
+    for _ in range(2):  # before it was called, and after
+        other, x = copied(run), grilly.put(X, where)
+        np.testing.assert_array_equal(other(x), X / 2)
+        assert repr(x) == "Array(donated, shape=(6,), dtype=float32)"
+        np.testing.assert_array_equal(run(X), X / 2)
 
 
 def test_threads_share_a_function_each_with_values_of_its_own(device):
