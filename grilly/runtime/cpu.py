@@ -26,6 +26,10 @@ class CpuDevice:
     def __repr__(self) -> str:
         return "Device(cpu)"
 
+    def __reduce__(self) -> str:
+        """For copies and pickles: the one that there is."""
+        return "cpu"
+
     def put(self, array: np.ndarray) -> jax.Array:
         """A copy of `array` on this device."""
         # A copy made by NumPy, because JAX may go on looking at the caller's own memory.

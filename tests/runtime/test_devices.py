@@ -1,6 +1,8 @@
 """Several devices: what a name means, which one is the default, and that what belongs to one stays there."""
 
+import copy
 import importlib
+import pickle
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -168,3 +170,11 @@ def test_threads_that_ask_for_a_device_at_once_get_the_same_one(device):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1"]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda place: pickle.loads(pickle.dumps(place))])
+@pytest.mark.parametrize("name", ["cpu", "vulkan"])
+def test_a_copy_of_a_device_is_that_device(copied, name):
+    """As where what holds one is copied: a net, or a compiled function that was told where to run."""
+    place = find_device(name)
+    assert copied(place) is place

@@ -106,6 +106,12 @@ class VulkanDevice:
     def __repr__(self) -> str:
         return f"Device({self.name})"
 
+    def __reduce__(self) -> Any:
+        """For copies, this very device; for pickles, the one of that number where they are read."""
+        from ..devices import find_device  # which imports this file when a device is opened
+
+        return find_device, (f"vulkan:{self.physical.index}",)
+
     # Vulkan's objects ---------------------------------------------------------------------------------------
 
     def create(self, kind: str, info: Any) -> Any:
