@@ -19,6 +19,7 @@ from .nn.silence import Silence, longer
 from .optim import Optimizer
 from .optim.optimizer import IN_PLACE, Update
 from .runtime import Array, Carried, Device, Jit, jit, put
+from .runtime.border import NUMBERS
 from .runtime.trace import is_tracing
 
 Encoder = Callable[[jax.Array, Any], Any]
@@ -54,7 +55,8 @@ def train_step(
         its mean over time if it is a sequence, `(N, C)`. Both are on the device until they are looked at.
 
     Raises:
-        ParameterError: A parameter of the optimizer is not the net's; or there is no such precision.
+        ParameterError: A parameter of the optimizer is not the net's; or there is no such precision; or one of the
+            others is of another kind.
 
     Example:
         >>> import grilly, numpy as np
@@ -69,6 +71,13 @@ def train_step(
         >>> losses[-1] < losses[0]
         True
     """
+    _refuse_unless(isinstance(net, Module), "net", net, "a grilly.nn.Module was expected")
+    rule = "a function of (rate, labels) was expected, such as nn.CrossEntropyLoss()"
+    _refuse_unless(_is_function(loss_fn), "loss_fn", loss_fn, rule)
+    rule = "one of grilly.optim was expected, such as optim.AdamW(net.parameters())"
+    _refuse_unless(isinstance(optimizer, Optimizer), "optimizer", optimizer, rule)
+    rule = "a function of (key, x) was expected, or None"
+    _refuse_unless(encoder is None or _is_function(encoder), "encoder", encoder, rule)
     if precision not in PRECISIONS:
         raise ParameterError(f"precision is {precision!r}. Give one of {', '.join(PRECISIONS)}.")
     return TrainStep(net, loss_fn, optimizer, encoder, precision)
@@ -278,11 +287,29 @@ def _on(device: Device, given: Any, name: str) -> Any:
 
 
 def _scalar(loss: Any) -> Any:
+    wanted = "loss_fn(rate, labels) has to return a 0-d array, such as a mean."
+    if not isinstance(loss, NUMBERS):
+        raise ShapeError(f"the loss is a {type(loss).__name__}: {wanted}")
     if np.shape(loss) != ():
+        raise ShapeError(f"the loss has shape {np.shape(loss)}: {wanted}")
+    if not jax.numpy.issubdtype(jax.numpy.result_type(loss), np.floating):
         raise ShapeError(
-            f"the loss has shape {np.shape(loss)}: loss_fn(rate, labels) has to return a 0-d array, such as a mean."
+            f"the loss has dtype {jax.numpy.result_type(loss)}, which has no gradient: a float was expected."
         )
     return loss
+
+
+def _is_function(given: Any) -> bool:
+    return callable(given) and not isinstance(given, type)
+
+
+def _refuse_unless(holds: bool, name: str, given: Any, rule: str) -> None:
+    if holds:
+        return
+    if isinstance(given, type):
+        raise ParameterError(f"{name} is the class {given.__name__}: {rule}. Call the class.")
+    shown = repr(given) if given is None or isinstance(given, str) else f"a {type(given).__name__}"
+    raise ParameterError(f"{name} is {shown}: {rule}.")
 
 
 def _split(keys: list[Any]) -> tuple[list[Any], Any, Any]:

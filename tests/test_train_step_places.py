@@ -9,7 +9,7 @@ import pytest
 from nn.nets import C, D, N, T, mlp, raises, spikes
 
 import grilly
-from grilly import DeviceError, ShapeError, StateError, nn, optim
+from grilly import DeviceError, StateError, nn, optim
 from grilly import functional as F
 from grilly.runtime.devices import find_device
 
@@ -53,13 +53,6 @@ def test_a_batch_on_another_device_is_refused(net, name):
     said = f"{name} lives on {other.name}, but the net is on {ours.name}. Move one of them: {name}.to(device), or "
     with raises(DeviceError, said + "net.to(device)."):
         stepping(net)(**batch)
-
-
-def test_a_loss_that_is_not_one_number_is_refused(net):
-    step = grilly.train_step(net, lambda rate, labels: rate.sum(axis=1), optim.AdamW(net.parameters()))
-    said = "the loss has shape (3,): loss_fn(rate, labels) has to return a 0-d array, such as a mean."
-    with raises(ShapeError, said):
-        step(spikes(T, N, D), LABELS)
 
 
 def test_a_step_inside_a_traced_function_is_refused(net):

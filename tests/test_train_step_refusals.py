@@ -3,6 +3,7 @@
 import contextlib
 
 import numpy as np
+import optax
 import pytest
 from nn.nets import C, D, N, T, mlp, raises, spikes
 
@@ -114,3 +115,55 @@ def test_a_precision_that_there_is_not():
     net = mlp()
     with raises(ParameterError, "precision is 'fp8'. Give one of float32, tf32, bf16."):
         grilly.train_step(net, nn.CrossEntropyLoss(), optim.SGD(net.parameters(), lr=0.1), precision="fp8")
+
+
+FUNCTION = "a function of (rate, labels) was expected, such as nn.CrossEntropyLoss()."
+OPTIMIZER = "one of grilly.optim was expected, such as optim.AdamW(net.parameters())."
+KINDS = {
+    "a function as net": ({"net": abs}, "net is a builtin_function_or_method: a grilly.nn.Module was expected."),
+    "the class of a net": (
+        {"net": nn.LIFNode},
+        "net is the class LIFNode: a grilly.nn.Module was expected. Call the class.",
+    ),
+    "no loss": ({"loss_fn": None}, f"loss_fn is None: {FUNCTION}"),
+    "the class of a loss": ({"loss_fn": nn.MSELoss}, f"loss_fn is the class MSELoss: {FUNCTION} Call the class."),
+    "optax": ({"optimizer": optax.sgd(0.1)}, f"optimizer is a GradientTransformationExtraArgs: {OPTIMIZER}"),
+    "the class of an optimizer": ({"optimizer": optim.SGD}, f"optimizer is the class SGD: {OPTIMIZER} Call the class."),
+    "the name of an encoder": (
+        {"encoder": "poisson"},
+        "encoder is 'poisson': a function of (key, x) was expected, or None.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_arguments_of_another_kind(name):
+    given, said = KINDS[name]
+    net = mlp()
+    fitting = {"net": net, "loss_fn": nn.CrossEntropyLoss(), "optimizer": optim.SGD(net.parameters(), lr=0.1)}
+    with raises(ParameterError, said):
+        grilly.train_step(**fitting | given)
+
+
+WANTED = "loss_fn(rate, labels) has to return a 0-d array, such as a mean."
+LOSSES = {
+    "a number a row": (lambda rate, labels: rate.sum(axis=1), f"the loss has shape (3,): {WANTED}"),
+    "with the rate": (lambda rate, labels: (rate.sum(), rate), f"the loss is a tuple: {WANTED}"),
+    "nothing": (lambda rate, labels: None, f"the loss is a NoneType: {WANTED}"),
+    "a count": (
+        lambda rate, labels: (rate > 0).sum(),
+        "the loss has dtype int32, which has no gradient: a float was expected.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_that_are_not_one_float(name, place):
+    loss_fn, said = LOSSES[name]
+    net = mlp().to(place)
+    step = grilly.train_step(net, loss_fn, optim.SGD(net.parameters(), lr=0.1))
+    before = net.state_dict()
+    with raises(ShapeError, said):
+        step(spikes(T, N, D), LABELS)
+    for held, value in net.state_dict().items():
+        np.testing.assert_array_equal(value, before[held])
