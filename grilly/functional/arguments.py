@@ -21,9 +21,11 @@ def as_float(x: ArrayLike, name: str) -> jax.Array:
     Raises:
         ShapeError: The dtype is neither float, integer nor boolean; or it is no array at all.
     """
-    if x is None or isinstance(x, str):
-        raise ShapeError(f"{name} is a {type(x).__name__}: an array was expected.")
-    x = jnp.asarray(x)
+    try:
+        x = jnp.asarray(x)
+    except (TypeError, ValueError) as error:  # such as a dict, a module, or lists of several lengths
+        shown = f"an array of {x.dtype}" if isinstance(x, np.ndarray) else f"a {type(x).__name__}"
+        raise ShapeError(f"{name} is {shown}: an array was expected.") from error
     if jnp.issubdtype(x.dtype, jnp.floating):
         return x
     if x.dtype == bool or jnp.issubdtype(x.dtype, jnp.integer):

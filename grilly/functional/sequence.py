@@ -74,7 +74,7 @@ def check_time(x_seq: Any) -> None:
     """
     shapes = [jnp.shape(x) for x in jax.tree.leaves(x_seq)]
     if not shapes or not all(shapes) or len({shape[0] for shape in shapes}) > 1:
-        given = ", ".join(map(str, shapes)) or "no array"
+        given = ", ".join(map(str, dict.fromkeys(shapes))) or "no array"
         raise ShapeError(
             f"x_seq has shape {given}: a sequence is (T, N, *features), with the time steps along axis 0 "
             "and the same T in every array. For a single step call the step itself."

@@ -1,5 +1,6 @@
 """What may be given to a net, a loss or their backward: arrays of real numbers, on the device of the net."""
 
+import contextlib
 from typing import Any
 
 import jax
@@ -28,7 +29,8 @@ def as_array(value: Any, name: str) -> Any:
     if type(value) is Array or isinstance(value, Tracer):
         return value
     if is_nested(value) or (hasattr(value, "__array__") and not isinstance(value, NUMBERS)):
-        value = np.asarray(value)
+        with contextlib.suppress(ValueError):  # lists of several lengths are none
+            value = np.asarray(value)
     if not isinstance(value, NUMBERS):
         raise ShapeError(f"{name} is a {type(value).__name__}: an array of numbers was expected.")
     return canonical(value, lambda: name)

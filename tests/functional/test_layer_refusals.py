@@ -39,6 +39,13 @@ SHAPES = {
         "x has dtype complex64: floats, or spikes as booleans or integers, were expected.",
     ),
     "linear_none": (lambda: F.linear(None, np.zeros((2, 3))), "x is a NoneType: an array was expected."),
+    "linear_name": (lambda: F.linear("x", np.zeros((2, 3))), "x is a str: an array was expected."),
+    "linear_dict": (lambda: F.linear({"x": ROWS}, np.zeros((2, 3))), "x is a dict: an array was expected."),
+    "linear_function": (lambda: F.linear(F.relu, np.zeros((2, 3))), "x is a function: an array was expected."),
+    "linear_ragged": (lambda: F.linear([[1.0], [1.0, 2.0]], np.zeros((2, 3))), "x is a list: an array was expected."),
+    "linear_objects": (
+        lambda: F.linear(ROWS.astype(object), np.zeros((2, 3))), "x is an array of object: an array was expected."
+    ),
     "conv2d_image": (
         lambda: conv2d(x=IMAGE[0]), "x has shape (3, 6, 5): conv2d takes images of shape (N, C, H, W)."
     ),

@@ -134,6 +134,7 @@ NONE = {
     "a_number": (np.float32(1), "()"),
     "one_of_two": ((np.zeros((4, 3)), 1.0), "(4, 3), ()"),
     "nothing": ({}, "no array"),
+    "lists_of_numbers": (np.zeros((50, 3)).tolist(), "()"),
 }
 
 

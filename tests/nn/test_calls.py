@@ -287,6 +287,7 @@ def test_the_input_may_change_after_the_call(net):
     ("x", "said"),
     [
         ("spikes", "x is a str: an array of numbers was expected."),
+        ([[1.0], [1.0, 2.0]], "x is a list: an array of numbers was expected."),
         (np.array(["a"]), "x has dtype <U1: devices know booleans, integers and floats of 32 bits or less."),
         (np.array([None]), "x has dtype object: devices know booleans, integers and floats of 32 bits or less."),
         (X + 1j, "x has dtype complex64: devices know booleans, integers and floats of 32 bits or less."),
@@ -323,6 +324,11 @@ def test_arrays_of_other_libraries_are_arrays(net):
 def test_no_input_at_all(net):
     with raises(ShapeError, "x is a NoneType: an array was expected.", layer='"0": SeqToANNContainer()'):
         net(None)
+
+
+def test_arrays_by_name(net):
+    with raises(ShapeError, "x is a dict: an array was expected.", layer='"0": SeqToANNContainer()'):
+        net({"image": X})
 
 
 def test_an_array_of_another_device(device):
