@@ -164,12 +164,17 @@ class Layout:
     # Running ------------------------------------------------------------------------------------------------
 
     def run(self, variables: Variables, inputs: tuple, key: Any = None, forward: Callable | None = None) -> Ran:
-        """The net as a pure function: `forward` on these arrays. The modules are left as they were."""
+        """The net as a pure function: `forward` on these arrays. The modules are left as they were.
+
+        Raises:
+            ParameterError: `forward` set the data of a parameter.
+        """
         outer, current = running.get(), Running(self.names, key)
         try:
             with self._holding(variables, current):
                 out = (forward or self.net.forward)(*inputs)
                 after = self.read()
+                _refuse_set(variables.parameters, after.parameters)
         except GrillyError as error:
             self._say_where(error, current.failed, outer)
             raise
@@ -248,6 +253,20 @@ def functional_call(
     data = None if key is None else jax.random.key_data(as_key(key))
     ran = layout.run(variables, (x,), data)
     return ran.out, ran.states | ran.buffers
+
+
+def _refuse_set(given: dict[str, Any], after: dict[str, Any]) -> None:
+    """Refuses a `forward` that set parameters: a call returns what buffers became, and parameters are as they were.
+
+    Raises:
+        ParameterError: It names the first.
+    """
+    for name, value in given.items():
+        if after[name] is not value:
+            raise ParameterError(
+                f'forward set the data of the parameter "{name}", which would be lost: optimizers change parameters. '
+                "Keep new values in a variable; or make it a nn.Buffer, which forward may set."
+            )
 
 
 def _as_jax(arrays: dict[str, Any]) -> dict[str, Any]:

@@ -491,3 +491,39 @@ def test_layers_hidden_in_a_list_are_refused():
     )
     with raises(ParameterError, said):
         Hidden()(X)
+
+
+def test_a_forward_that_sets_a_parameter_says_that_it_would_be_lost(place):
+    """As where a layer learns by a rule of its own."""
+
+    class Hebbian(nn.Module):
+        def __init__(self):
+            self.weight = nn.Parameter(np.ones((D, D)))
+
+        def forward(self, x):
+            self.weight.data = self.weight.data + x.T @ x
+            return x @ self.weight.data
+
+    class Rounded(nn.Module):
+        """Sets its layer's weight for a while."""
+
+        def __init__(self):
+            self.layer = nn.Linear(D, C, bias=False)
+
+        def forward(self, x):
+            weight = self.layer.weight.data
+            self.layer.weight.data = jax.numpy.sign(weight)
+            y, self.layer.weight.data = self.layer(x), weight
+            return y
+
+    said = (
+        'forward set the data of the parameter "weight", which would be lost: optimizers change parameters. '
+        "Keep new values in a variable; or make it a nn.Buffer, which forward may set."
+    )
+    net = Hebbian().to(place)
+    for _ in range(2):
+        with raises(ParameterError, said):
+            net(X[0])
+        np.testing.assert_array_equal(net.weight.data, np.ones((D, D)))
+    net = Rounded().to(place)
+    np.testing.assert_array_equal(net(X[0]), X[0] @ np.sign(np.asarray(net.layer.weight)).T)
