@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from ..errors import GrillyError, ParameterError
 from ..functional.arguments import as_key
@@ -293,6 +294,8 @@ def _hashable(value: Any) -> Any:
         return type(value), tuple((key, _hashable(item)) for key, item in value.items())
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         return value.shape, value.dtype.str, value.tobytes()
+    if isinstance(value, Tracer):
+        return Tracer  # what a forward has set: of an earlier trace, and no other can use it
     if isinstance(value, float):
         return type(value), value.hex()  # 0.0 and -0.0 are not the same, and NaN is
     try:

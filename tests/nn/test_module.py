@@ -527,3 +527,31 @@ def test_a_forward_that_sets_a_parameter_says_that_it_would_be_lost(place):
         np.testing.assert_array_equal(net.weight.data, np.ones((D, D)))
     net = Rounded().to(place)
     np.testing.assert_array_equal(net(X[0]), X[0] @ np.sign(np.asarray(net.layer.weight)).T)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_what_a_forward_sets_for_the_layer_around_it_is_not_compiled_at_every_call(training, place):
+    traces = []
+
+    class Shown(nn.Module):
+        def __init__(self):
+            self.node, self.layer = nn.IFNode(), nn.Linear(D, C)
+
+        def forward(self, x):
+            traces.append(1)
+            self.spikes = self.node(x)
+            return self.layer(self.spikes)
+
+    class Costed(nn.Module):
+        def __init__(self):
+            self.shown = Shown()
+
+        def forward(self, x):
+            return self.shown(x), self.shown.spikes.mean()
+
+    net = Costed().to(place).train(training)
+    for _ in range(4):
+        F.reset_net(net)
+        _, rate = net(X[0])
+        assert float(rate) == pytest.approx(X[0].mean())
+    assert len(traces) == 2  # in the first call there was no such attribute yet
