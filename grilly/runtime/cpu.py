@@ -9,10 +9,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..errors import StateError
 from .ir import Aval
 from .plan import Dispatch, Shader
 from .profile import Call, Noted, active, note
-from .trace import is_tracing
+from .trace import KEPT, is_tracing
 
 WHOLE = Dispatch(Shader("jax.jit", b""), (), (1, 1, 1), False, "jax.jit")  # a function, as a profile shows it
 
@@ -86,7 +87,10 @@ class CpuExecutable:
         """The first run, which compiles. As on other devices, a donated array that fits no result is no fault."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Some donated buffers were not usable")
-            storages = self._compiled(*ready)
+            try:
+                storages = self._compiled(*ready)
+            except jax.errors.UnexpectedTracerError as error:
+                raise StateError(KEPT) from error
         self.results = tuple(Aval(s.shape, np.dtype(s.dtype)) for s in storages)
         return storages
 

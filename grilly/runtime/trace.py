@@ -10,9 +10,10 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 from jax.extend import core as jex
 
-from ..errors import UnsupportedPrimitiveError
+from ..errors import StateError, UnsupportedPrimitiveError
 from .border import COMPLEX, KNOWN, is_key_type
 from .composites import KEY_KINDS, OF_KEYS, composites
 from .ir import Atom, Aval, Equation, Graph, Literal, ScanParams, Value, WhileParams
@@ -33,6 +34,12 @@ CALLS = {
     "checkpoint": "jaxpr",
     "custom_lin": "jaxpr",
 }
+# What is said where a function uses a tracer that is none of its own.
+KEPT = (
+    "the function uses an array that an earlier call left in an attribute, a list or a global variable, and that lived "
+    "as long as that call was traced. Return it, and pass it to the next call; a module keeps it in a nn.Buffer, or as "
+    "the state of a nn.StatefulModule."
+)
 # What only says something to XLA: the outputs are the inputs.
 IDENTITIES = {
     *("copy", "copy_p", "device_put", "stop_gradient", "optimization_barrier", "name"),
@@ -48,9 +55,17 @@ IGNORED = {
 
 
 def trace(function: Callable[..., Sequence[Any]], avals: Sequence[Aval]) -> Graph:
-    """The program of `function`, which takes flat arrays of these avals and returns a flat list of arrays."""
+    """The program of `function`, which takes flat arrays of these avals and returns a flat list of arrays.
+
+    Raises:
+        StateError: It uses what it kept of an earlier trace.
+    """
     structs = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals]
-    return _Translator.whole(jax.make_jaxpr(lambda *args: list(function(*args)))(*structs))
+    try:
+        closed = jax.make_jaxpr(lambda *args: list(function(*args)))(*structs)
+    except jax.errors.UnexpectedTracerError as error:
+        raise StateError(KEPT) from error
+    return _Translator.whole(closed)
 
 
 _UNTRACED = jex.get_opaque_trace_state()
@@ -92,6 +107,8 @@ class _Translator:
         return [read(atom) for atom in jaxpr.outvars]
 
     def constant(self, array: Any) -> Atom:
+        if isinstance(array, Tracer):
+            raise StateError(KEPT)
         array = np.asarray(jax.random.key_data(array) if is_key_type(array.dtype) else array)
         if array.dtype == COMPLEX:
             array = np.stack([array.real, array.imag], -1)

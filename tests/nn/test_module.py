@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import grilly
-from grilly import DataError, DeviceError, ParameterError, ShapeError, nn
+from grilly import DataError, DeviceError, ParameterError, ShapeError, StateError, nn
 from grilly import functional as F
 
 from .nets import C, D, N, T, dyadic, mlp, raises, spikes
@@ -527,6 +527,34 @@ def test_a_forward_that_sets_a_parameter_says_that_it_would_be_lost(place):
         np.testing.assert_array_equal(net.weight.data, np.ones((D, D)))
     net = Rounded().to(place)
     np.testing.assert_array_equal(net(X[0]), X[0] @ np.sign(np.asarray(net.layer.weight)).T)
+
+
+class Summing(nn.Module):
+    """Keeps its membrane as one would in PyTorch."""
+
+    def __init__(self):
+        self.weight, self.membrane = nn.Parameter(np.ones(D)), None
+
+    def forward(self, x):
+        x = x * self.weight.data
+        self.membrane = x if self.membrane is None else self.membrane + x
+        return self.membrane
+
+
+def test_a_state_that_is_no_state_says_so(place):
+    said = (
+        "the function uses an array that an earlier call left in an attribute, a list or a global variable, and that "
+        "lived as long as that call was traced. Return it, and pass it to the next call; a module keeps it in a "
+        "nn.Buffer, or as the state of a nn.StatefulModule."
+    )
+    net, evaluated = Summing().to(place), Summing().to(place).eval()
+    for each in (net, evaluated):
+        each(X[0])
+        with raises(StateError, said):
+            each(X[0])
+    step = grilly.train_step(net, nn.MSELoss(), grilly.optim.SGD(net.parameters(), lr=0.1))
+    with raises(StateError, said):
+        step(X[0], X[0])
 
 
 @pytest.mark.parametrize("training", [True, False])

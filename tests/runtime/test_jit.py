@@ -10,7 +10,7 @@ import pytest
 from jax import numpy as jnp
 
 import grilly
-from grilly.errors import DataError, DeviceError, ParameterError, ShapeError
+from grilly.errors import DataError, DeviceError, ParameterError, ShapeError, StateError
 
 W = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -283,3 +283,26 @@ def test_a_compiled_function_may_be_compiled_for_another_device(device):
 def test_positions_may_be_any_integers_and_come_twice(jit):
     scaled = jit(lambda x, k: x * k, static_argnums=(np.int64(1), 1))
     np.testing.assert_array_equal(scaled(W, 3), 3 * W)
+
+
+@pytest.mark.parametrize("where", ["cpu", "vulkan"])
+@pytest.mark.parametrize("transformed", [lambda f: f, lambda f: lambda x: jax.vjp(f, x)[0]])
+def test_an_array_kept_from_an_earlier_call_is_refused(where, transformed):
+    kept = []
+
+    def total(x):
+        kept.append(2 * x)
+        return sum(kept)
+
+    run, x = grilly.jit(transformed(total), device=where), np.ones(3, np.float32)
+    np.testing.assert_array_equal(run(x), 2 * x)
+    np.testing.assert_array_equal(run(x), 2 * x)  # the same recording
+    for _ in range(2):
+        with pytest.raises(StateError) as error:
+            run(x.astype(np.int32))
+        assert str(error.value) == (
+            "the function uses an array that an earlier call left in an attribute, a list or a global variable, and "
+            "that lived as long as that call was traced. Return it, and pass it to the next call; a module keeps it in "
+            "a nn.Buffer, or as the state of a nn.StatefulModule."
+        )
+    np.testing.assert_array_equal(run(x), 2 * x)
