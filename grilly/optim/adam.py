@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import optax
 
 from ..errors import ParameterError
@@ -97,5 +98,5 @@ def _check(betas: Any, eps: Any, **_: Any) -> None:
         raise ParameterError(f"betas is {betas!r}: two numbers were expected.")
     for number, beta in enumerate(betas):
         refuse_outside(f"betas[{number}]", beta, 0, 1)
-    if not eps > 0:
-        raise ParameterError(f"eps is {eps}: a number above 0 was expected.")
+    if not (isinstance(eps, int | float | np.number) and eps > 0):
+        raise ParameterError(f"eps is {eps!r}: a number above 0 was expected.")

@@ -4,6 +4,7 @@ What an optimizer computes is its `transform`, made of optax's parts; the learni
 argument of the call, so that a new rate recompiles nothing.
 """
 
+import contextlib
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -184,8 +185,9 @@ class Optimizer:
         """The learning rate of a group: on the device, as long as it stays the same."""
         rate: Any = self.param_groups[k]["lr"]
         if callable(rate):
-            given: Any = rate(self.steps)
-            current = np.float32(given)
+            current: Any = rate(self.steps)
+            with contextlib.suppress(TypeError, ValueError):  # what is no number is refused as it is
+                current = np.float32(current)
             refuse_outside(f"lr({self.steps})", current, 0)
             return current
         known = self._rates.get(k)
@@ -263,6 +265,8 @@ class Optimizer:
                 f"a parameter group has the keys {', '.join(sorted(given))}: params, and any of "
                 f"{', '.join(self._defaults)} were expected."
             )
+        if not isinstance(given["params"], Iterable):
+            raise _stranger(given["params"])
         return {**self._defaults, **given, "params": list(given["params"])}
 
     def _refuse_faults(self) -> None:

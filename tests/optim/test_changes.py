@@ -100,7 +100,9 @@ def test_a_number_out_of_range_is_refused_in_the_next_step(name, parameter):
 
 
 @pytest.mark.parametrize(
-    ("rate", "shown"), [(-0.5, "-0.5"), (float("nan"), "nan"), (None, "nan")], ids=["negative", "nan", "none"]
+    ("rate", "shown"),
+    [(-0.5, "-0.5"), (float("nan"), "nan"), (None, "nan"), ("fast", "'fast'")],
+    ids=["negative", "nan", "none", "text"],
 )
 def test_a_schedule_that_gives_no_rate_is_refused(rate, shown, parameter):
     optimizer = optim.SGD([parameter], lr=lambda step: 0.1 if step < 2 else rate, momentum=0.9)

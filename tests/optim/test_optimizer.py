@@ -321,6 +321,7 @@ REFUSED = {
     "a_net": (lambda: optim.Adam(NET), f"the optimizer was given a Linear: {EXPECTED}"),
     "a_layer": (lambda: optim.Adam(NET[0]), f"the optimizer was given a Linear: {EXPECTED}"),
     "a_parameter": (lambda: optim.Adam(P), f"the optimizer was given a Parameter: {EXPECTED}"),
+    "a_parameter_as_group": (lambda: optim.Adam([{"params": P}]), f"the optimizer was given a Parameter: {EXPECTED}"),
     "names": (lambda: optim.Adam(NET.named_parameters()), f"the optimizer was given a tuple: {EXPECTED}"),
     "mixed": (lambda: optim.Adam([P, {"params": [P]}]), f"the optimizer was given a dict: {EXPECTED}"),
     "unknown_key": (
@@ -350,6 +351,7 @@ REFUSED = {
     "no_betas": (lambda: optim.Adam([P], betas=0.9), "betas is 0.9: two numbers were expected."),
     "eps": (lambda: optim.Adam([P], eps=0.0), "eps is 0.0: a number above 0 was expected."),
     "adamw_eps": (lambda: optim.AdamW([P], eps=-1e-8), "eps is -1e-08: a number above 0 was expected."),
+    "a_text_as_eps": (lambda: optim.Adam([P], eps="1e-8"), "eps is '1e-8': a number above 0 was expected."),
     "decay": (
         lambda: optim.AdamW([P], weight_decay=-0.1),
         "weight_decay is -0.1: a finite number at least 0 was expected.",
