@@ -7,7 +7,7 @@ from typing import Any, Self
 import jax
 import numpy as np
 
-from ..errors import DataError, DeviceError, GrillyError, ParameterError
+from ..errors import DataError, GrillyError, ParameterError
 from ..functional.arguments import check_step_mode
 from ..runtime import Array, Device, find_device
 from .calls import Calls
@@ -321,12 +321,7 @@ class Module:
         Raises:
             DeviceError: It is neither, or cannot be used.
         """
-        place = find_device(device) if isinstance(device, str) else device
-        if not (hasattr(place, "put") and hasattr(place, "kind")):  # NumPy's arrays have a method put
-            raise DeviceError(
-                f"{device!r} is no device: a name as for GRILLY_DEVICE was expected, such as 'cpu' or 'vulkan', or "
-                "the device of an array, array.device."
-            )
+        place = find_device(device)
         for module in self.modules():
             module._move(place)
         return self

@@ -217,7 +217,7 @@ class Array(Methods):
 
     def to(self, device: str | Device) -> "Array":
         """The same values on another device; the array itself where it lives there already."""
-        device = find_device(device) if isinstance(device, str) else device
+        device = find_device(device)
         return self if device is self.device else put(np.asarray(self), device)
 
     def __copy__(self) -> "Array":
@@ -252,6 +252,7 @@ def put(value: Any, device: str | Device | None = None) -> Array:
     Raises:
         ShapeError: It is no array of numbers.
         DataError: An integer does not fit into 32 bits.
+        DeviceError: There is no such device.
 
     Example:
         >>> import grilly, numpy as np
@@ -259,5 +260,5 @@ def put(value: Any, device: str | Device | None = None) -> Array:
         dtype('float32')
     """
     array = array_of(value if type(value) is not Array else np.asarray(value))
-    place = find_device(device) if isinstance(device, str) else device or default_device()
+    place = default_device() if device is None else find_device(device)
     return Array(place.put(array), Form(array.shape, array.dtype, place))

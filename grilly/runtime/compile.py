@@ -76,9 +76,10 @@ def jit(
         transformation (`jax.grad`, another `jit`) it is just `function`.
 
     Raises:
+        ParameterError: `function` is none.
         ShapeError: An argument is no array (when called).
         DataError: An integer does not fit into 32 bits (when called).
-        DeviceError: An Array argument lives on another device (when called).
+        DeviceError: An Array argument lives on another device, or there is no such device (when called).
 
     Example:
         >>> import grilly, numpy as np
@@ -86,6 +87,8 @@ def jit(
         >>> step(np.float32(1), np.ones(3, np.float32))
         Array([1.5, 1.5, 1.5], dtype=float32)
     """
+    if not callable(function):
+        raise ParameterError(f"grilly.jit was given a {type(function).__name__}: a function of arrays was expected.")
     positions = map(_positions, (donate_argnums, static_argnums, steady_argnums))
     return Jit(function, device, *positions)
 
@@ -266,7 +269,7 @@ class Jit:
     @functools.cached_property
     def _device(self) -> Device | None:
         """The device that was asked for."""
-        return find_device(self._given) if isinstance(self._given, str) else self._given
+        return None if self._given is None else find_device(self._given)
 
     def _device_of(self, call: Arguments) -> Device:
         """Where a call runs."""

@@ -95,21 +95,28 @@ def default_device() -> Device:
         return _default()
 
 
-def find_device(name: str) -> Device:
-    """The device that a name means; it is opened when it is first asked for.
+def find_device(name: str | Device) -> Device:
+    """The device that a name means; it is opened when it is first asked for. A device is itself.
 
     Args:
         name: `cpu`; `vulkan`, the best Vulkan device, a CPU driver included; `vulkan:1`; a kind, `discrete`,
             `integrated`, `virtual` or `software`, for the first of it; or a part of a name, likewise.
 
     Raises:
-        DeviceError: There is none, or it cannot be used.
+        DeviceError: There is none, or it cannot be used; or it is neither a name nor a device.
 
     Example:
         >>> import grilly
         >>> grilly.runtime.find_device("cpu").name
         'cpu'
     """
+    if not isinstance(name, str):
+        if hasattr(name, "put") and hasattr(name, "kind"):  # NumPy's arrays have a method put
+            return name
+        raise DeviceError(
+            f"{name!r} is no device: a name as for GRILLY_DEVICE was expected, such as 'cpu' or 'vulkan', or the "
+            "device of an array, array.device."
+        )
     with _opening:
         physical = _physical(name)
         return cpu if physical is None else _opened(physical)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 import pytest
 
@@ -178,3 +179,17 @@ def test_a_copy_of_a_device_is_that_device(copied, name):
     """As where what holds one is copied: a net, or a compiled function that was told where to run."""
     place = find_device(name)
     assert copied(place) is place
+
+
+@pytest.mark.parametrize("device", [3, 0, np.zeros(1), jax.devices()[0], grilly.devices()[0]])
+def test_what_is_no_device(device):
+    said = (
+        f"{device!r} is no device: a name as for GRILLY_DEVICE was expected, such as 'cpu' or 'vulkan', or the device "
+        "of an array, array.device."
+    )
+    array = grilly.put(X, "cpu")
+    run = grilly.jit(lambda x: x, device=device)
+    for use in (lambda: grilly.put(X, device), lambda: array.to(device), lambda: run(X)):
+        with pytest.raises(DeviceError) as error:
+            use()
+        assert str(error.value) == said

@@ -306,3 +306,11 @@ def test_an_array_kept_from_an_earlier_call_is_refused(where, transformed):
             "a nn.Buffer, or as the state of a nn.StatefulModule."
         )
     np.testing.assert_array_equal(run(x), 2 * x)
+
+
+@pytest.mark.parametrize("given", [None, 3, np.ones(2)])
+def test_what_is_no_function_is_refused(given):
+    said = f"grilly.jit was given a {type(given).__name__}: a function of arrays was expected."
+    with pytest.raises(ParameterError) as error:
+        grilly.jit(given)
+    assert str(error.value) == said
