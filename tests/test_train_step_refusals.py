@@ -65,6 +65,12 @@ def test_an_input_that_does_not_fit(place):
         step(spikes(T, N, D + 1), LABELS)
 
 
+def test_an_empty_batch(place):
+    said = "logits have shape (0, 2): a mean needs at least one element. Leave out empty batches."
+    with refusing(mlp().to(place), ShapeError, said) as step:
+        step(spikes(T, 0, D), LABELS[:0])
+
+
 def test_a_net_in_evaluation_mode(place):
     said = "the net is in evaluation mode: call net.train() before a training step."
     with refusing(mlp().to(place).eval(), StateError, said) as step:

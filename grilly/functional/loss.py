@@ -24,7 +24,7 @@ def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> jax.Array:
         A 0-d array.
 
     Raises:
-        ShapeError: `logits` is not `(N, C)`, or `labels` not `(N,)`.
+        ShapeError: `logits` is not `(N, C)`, or has no row; or `labels` is not `(N,)`.
         DataError: A label is no integer, or out of range.
 
     Example:
@@ -37,6 +37,7 @@ def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> jax.Array:
         raise ShapeError(
             f"logits have shape {z.shape}: (N, C) was expected. Average a sequence over time first: .mean(axis=0)."
         )
+    _refuse_empty(z, "logits have")
     if not isinstance(labels, Tracer):
         labels = check_labels(labels, z.shape[1])
     labels = jnp.asarray(labels)
@@ -63,7 +64,7 @@ def mse(x: ArrayLike, target: ArrayLike) -> jax.Array:
         A 0-d array.
 
     Raises:
-        ShapeError: The shapes differ; they are never broadcast.
+        ShapeError: The shapes differ (they are never broadcast), or there is no element.
 
     Example:
         >>> import numpy as np
@@ -74,6 +75,7 @@ def mse(x: ArrayLike, target: ArrayLike) -> jax.Array:
     target = as_float(target, "target").astype(x.dtype)
     if x.shape != target.shape:
         raise ShapeError(f"x has shape {x.shape}, target {target.shape}: mse compares arrays of the same shape.")
+    _refuse_empty(x, "x has")
     difference = x - target
     return jnp.mean(difference * difference)
 
@@ -105,3 +107,8 @@ def check_labels(labels: ArrayLike, classes: int) -> np.ndarray:
     if len(wrong):
         raise DataError(f"labels[{wrong[0]}] is {labels[wrong[0]]}: {expected}")
     return labels.astype(np.int32)
+
+
+def _refuse_empty(x: jax.Array, subject: str) -> None:
+    if x.size == 0:
+        raise ShapeError(f"{subject} shape {x.shape}: a mean needs at least one element. Leave out empty batches.")

@@ -175,3 +175,13 @@ def test_shapes_that_do_not_fit_are_refused(name):
     call, said = SHAPES[name]
     with pytest.raises(ShapeError, match=f"^{re.escape(said)}$"):
         call()
+
+
+def test_the_mean_over_an_empty_batch_is_refused():
+    for call, subject in (
+        (lambda: F.cross_entropy(np.zeros((0, 3)), np.zeros(0, int)), "logits have shape (0, 3)"),
+        (lambda: F.mse(np.zeros((0, 3)), np.zeros((0, 3))), "x has shape (0, 3)"),
+    ):
+        said = f"{subject}: a mean needs at least one element. Leave out empty batches."
+        with pytest.raises(ShapeError, match=f"^{re.escape(said)}$"):
+            call()
