@@ -221,9 +221,10 @@ class Module:
             strict: Whether every name has to be there, and no other.
 
         Raises:
-            DataError: Names are missing or unexpected, or an array has the wrong shape or holds no numbers;
-                nothing was set then.
+            DataError: It is no dict; or names are missing or unexpected, or an array has the wrong shape or holds
+                no numbers; nothing was set then.
         """
+        refuse_no_dict(state_dict)
         held = self._held()
         missing = [name for name in held if name not in state_dict] if strict else []
         unexpected = [name for name in state_dict if name not in held] if strict else []
@@ -357,6 +358,18 @@ class Module:
 
 def _strange(array: np.ndarray) -> bool:
     return array.dtype.kind not in "fiub" and array.dtype != jax.numpy.bfloat16
+
+
+def refuse_no_dict(given: Any) -> None:
+    """Refuses what holds no arrays by name.
+
+    Raises:
+        DataError: It names what was given.
+    """
+    if not isinstance(given, Mapping):
+        raise DataError(
+            f"a {type(given).__name__} was given: a dict of arrays by name was expected, as state_dict() is."
+        )
 
 
 def refuse_names(

@@ -15,7 +15,7 @@ import optax
 
 from ..errors import ParameterError, ShapeError, StateError
 from ..nn import Parameter
-from ..nn.module import refuse_names
+from ..nn.module import refuse_names, refuse_no_dict
 from ..runtime import Array, Device, Jit, jit, put
 from .schedule import Schedule
 
@@ -232,8 +232,9 @@ class Optimizer:
         """Goes on where `state_dict` was taken.
 
         Raises:
-            DataError: It belongs to another optimizer, or to other parameters; nothing was set then.
+            DataError: It is no dict, or belongs to another optimizer, or to other parameters; nothing was set then.
         """
+        refuse_no_dict(state_dict)
         expected = {name: np.shape(leaf) for name, leaf in self._named().items()} | {"steps": ()}
         missing = [name for name in expected if name not in state_dict]
         unexpected = [name for name in state_dict if name not in expected]

@@ -147,6 +147,15 @@ def test_a_state_dict_that_does_not_fit_sets_nothing(place):
         np.testing.assert_array_equal(array, before[name])
 
 
+def test_what_is_no_state_dict():
+    net = mlp()
+    for taker in (net, grilly.optim.Adam(net.parameters())):
+        with raises(DataError, "a Sequential was given: a dict of arrays by name was expected, as state_dict() is."):
+            taker.load_state_dict(net)
+        with raises(DataError, "a NoneType was given: a dict of arrays by name was expected, as state_dict() is."):
+            taker.load_state_dict(None)
+
+
 def test_part_of_a_state_dict_can_be_loaded():
     net = mlp()
     before = net.state_dict()
