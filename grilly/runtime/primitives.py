@@ -44,7 +44,7 @@ KEYS = {name for name in composites if name.startswith(("random_", "threefry", "
 KEYS |= {"random_clone", "select_keys"}
 FLAT = _names("""
     eq ne lt le gt ge eq_to lt_to le_to is_finite sign floor ceil round nextafter argmax argmin iota iota_2x32_shape
-    platform_index empty empty2 stop_gradient lu_pivots_to_permutation bitcast_convert_type
+    platform_index empty empty2 stop_gradient lu_pivots_to_permutation bitcast_convert_type composite
 """)  # their derivative is 0, or there is none
 TITLE = """# Primitives
 
@@ -91,7 +91,7 @@ def dtypes_of(name: str) -> str:
 
 def gradient_of(name: str) -> str:
     """Whether JAX differentiates it."""
-    if name == "while":
+    if name in ("while", "custom_vmap_call"):
         return "forward"
     return "-" if name in FLAT | INTEGERS | BITS | KEYS else "yes"
 

@@ -21,19 +21,13 @@ from .scalars import computed
 from .source import unsupported
 from .words import MOVED, words_of
 
-# Calls, and the parameter that holds what they call.
+# Calls, and the parameters that may hold what they call: releases of JAX name it differently.
 CALLS = {
-    "jit": "jaxpr",
-    "pjit": "jaxpr",
-    "closed_call": "call_jaxpr",
-    "core_call": "call_jaxpr",
-    "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr",
-    "custom_vjp_call_jaxpr": "fun_jaxpr",
-    "remat2": "jaxpr",
-    "checkpoint": "jaxpr",
-    "custom_lin": "jaxpr",
+    *("jit", "pjit", "closed_call", "core_call", "eval_jaxpr", "composite", "xla_metadata_call"),
+    *("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr", "custom_lin", "custom_vmap_call", "linear_call"),
+    *("remat2", "checkpoint", "remat_opt"),
 }
+CALLED = ("call_jaxpr", "jaxpr", "fun_jaxpr", "fwd_jaxpr", "call", "callee")
 # What is said where a function uses a tracer that is none of its own.
 KEPT = (
     "the function uses an array that an earlier call left in an attribute, a list or a global variable, and that lived "
@@ -121,7 +115,8 @@ class _Translator:
     def equation(self, eqn: Any, inputs: list[Atom], source: tuple[Any, ...]) -> list[Atom]:
         name = eqn.primitive.name
         if name in CALLS:
-            return self.walk(*_opened(eqn.params[CALLS[name]]), inputs, source)
+            called = next(eqn.params[key] for key in CALLED if key in eqn.params)
+            return self.walk(*_opened(called), inputs, source)
         if name == "call_hi_primitive":  # from jax 0.12 on; it knows what it is made of
             return self.walk(*_opened(_expanded(eqn)), inputs, source)
         if name in IDENTITIES:

@@ -6,6 +6,8 @@ import jax
 import numpy as np
 from jax import lax, random
 from jax import numpy as jnp
+from jax.custom_batching import custom_vmap
+from jax.custom_derivatives import linear_call
 from numpy.exceptions import ComplexWarning
 from programs import Program
 
@@ -173,7 +175,21 @@ def steps_written_out(x_seq):
     return sum(spikes), v
 
 
+def calls_of_every_kind(x):
+    """What JAX keeps as a call in its jaxprs: roots and their gradients, rules for vmap, composites, linear calls."""
+    newton = lambda f, y: lax.fori_loop(0, 20, lambda _, y: y - f(y) / (2 * y), y)  # noqa: E731
+    root = lambda x: lax.custom_root(lambda y: y * y - x, 1 + x, newton, lambda f, y: y / f(jnp.ones_like(y)))  # noqa: E731
+    doubled = lambda x: linear_call(lambda _, x: 2 * x, lambda _, g: 2 * g, (), x)  # noqa: E731
+    batched = custom_vmap(lambda x: abs(x))
+    batched.def_vmap(lambda _, batches, x: (abs(x), batches[0]))
+    fires = jax.custom_vjp(lambda x: (x >= 1).astype(x.dtype))
+    fires.defvjp(lambda x: (fires(x), x), lambda x, g: (g * x,), optimize_remat=True)
+    gradients = [jax.value_and_grad(lambda x, f=f: f(x).sum())(x) for f in (root, fires, jax.checkpoint(fires))]
+    return *gradients, doubled(x), batched(x), jax.vmap(batched)(x), lax.composite(lax.neg, "grilly.neg")(x)
+
+
 FOUND = {
+    "calls_of_every_kind": Program(calls_of_every_kind, ((3, 4),), 2, 1e-6, low=0.5),
     "transpose_of_none": Program(lambda x: (x.T + 1, lax.sort(x.T, dimension=0)), ((0, 3),)),
     "steps_written_out": Program(steps_written_out, ((150, 3),)),
     "totals_put_out": Program(totals_put_out, ((5, 7),), 17, 1e-6),

@@ -34,7 +34,14 @@ NOT_DRAWN = {
     **dict.fromkeys(("pjit", "core_call", "checkpoint", "remat2", "custom_vjp_call_jaxpr"), "a call's name elsewhere"),
     **dict.fromkeys(("custom_lin", "empty", "empty2"), "only seen while JAX differentiates"),
     **dict.fromkeys(("eq_to", "lt_to", "le_to"), "only seen in comparisons of JAX's own"),
-    **dict.fromkeys(("log2", "one_minus_square", "polynomial", "call_hi_primitive"), "not in every release of JAX"),
+    **dict.fromkeys(
+        ("composite", "custom_vmap_call", "eval_jaxpr", "linear_call", "remat_opt"),
+        "calls have a row in programs_found",
+    ),
+    **dict.fromkeys(
+        ("log2", "one_minus_square", "polynomial", "call_hi_primitive", "xla_metadata_call"),
+        "not in every release of JAX",
+    ),
     **dict.fromkeys(("copy_p", "closed_call"), "made by nothing in jax.numpy or jax.lax"),
     **dict.fromkeys(
         (name for name, _, _ in rows() if name.startswith("complex_")), "complex numbers have rows in programs_complex"
