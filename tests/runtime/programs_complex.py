@@ -24,6 +24,12 @@ def moved(x):
     return part, *joined, lax.dynamic_update_slice(x, part[None], (1, 0)), jnp.where(x.real > 0, x, 1j)
 
 
+def powers(x):
+    gradient = jax.grad(lambda x: abs(lax.complex(x, x + 1) ** 3).sum())(x.real)
+    polynomials = jnp.polyval(x[:, 0], x), jnp.polyval(x.real, x[0, 0])
+    return lax.square(x), x**2, x**5, x**-3, gradient, *polynomials
+
+
 def transforms(x, z):
     fft = jnp.fft
     real = fft.rfft(x), fft.rfft(x, 5), fft.irfft(z, 7), fft.irfft(z), fft.rfft2(x), fft.irfft2(z)
@@ -49,6 +55,7 @@ def resonator(x):
 COMPLEX = {
     "complex_arithmetic": Program(arithmetic, (Z, Z), 1, 1e-6),
     "complex_quotient": Program(lambda x, y: (x / y, abs(x), jnp.exp(x)), (Z, Z), 1, 1e-6),
+    "complex_powers": Program(powers, (Z,), 6, 1e-6, elsewhere=1),
     "complex_moved": Program(moved, (Z,), 1),
     "complex_of_reals": Program(of_reals, (X, X), 1, 1e-6),
     "complex_products": Program(lambda x, z: (z @ z.T, x @ z.T, z @ x.T), (X, Z), 9, 1e-6),

@@ -188,7 +188,16 @@ def calls_of_every_kind(x):
     return *gradients, doubled(x), batched(x), jax.vmap(batched)(x), lax.composite(lax.neg, "grilly.neg")(x)
 
 
+def polynomials(x, y):
+    """Of a number with arrays as coefficients, of arrays with numbers, and of both; and derivatives."""
+    coefficients = x, x.T[:, :, None], x[:, 0]
+    values = [jnp.polyval(*each) for each in zip(coefficients, (y[0], y, x), strict=True)]
+    gradients = jax.grad(lambda x, y: jnp.polyval(x, y).sum(), (0, 1))(x, y[0])
+    return *values, *gradients, jax.vmap(lambda y: jnp.polyval(x, y))(y)
+
+
 FOUND = {
+    "polynomials": Program(polynomials, ((3, 4), (5,)), 6, 1e-6, elsewhere=1),
     "calls_of_every_kind": Program(calls_of_every_kind, ((3, 4),), 2, 1e-6, low=0.5),
     "transpose_of_none": Program(lambda x: (x.T + 1, lax.sort(x.T, dimension=0)), ((0, 3),)),
     "steps_written_out": Program(steps_written_out, ((150, 3),)),

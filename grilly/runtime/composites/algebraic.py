@@ -22,7 +22,7 @@ def polynomial(x: jax.Array, *coefficients: jax.Array) -> jax.Array:
     total = coefficients[-1]
     for coefficient in reversed(coefficients[:-1]):
         total = total * x + coefficient
-    return jnp.broadcast_to(total, x.shape)
+    return total
 
 
 def integer_pow(x: jax.Array, *, y: int) -> jax.Array:

@@ -14,6 +14,8 @@ from jax import lax
 from jax import numpy as jnp
 from numpy.typing import NDArray
 
+from . import algebraic
+
 LONGEST = 4096  # elements that a Fourier transform may have along an axis: its matrix has their square
 
 
@@ -35,6 +37,18 @@ def of_numbers(function: Callable[..., Number | jax.Array]) -> Callable[..., jax
             return result
         shape = jnp.broadcast_shapes(result.real.shape, jnp.shape(result.imag))
         return jnp.stack([jnp.broadcast_to(part, shape).astype(jnp.float32) for part in result], -1)
+
+    return of_pairs
+
+
+def of_complex(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """A function of complex numbers as one of pairs: what it is made of is looked up here in its turn."""
+
+    @wraps(function)
+    def of_pairs(*args: jax.Array, pairs: Sequence[bool], **params: object) -> jax.Array:
+        numbers = [lax.complex(x[..., 0], x[..., 1]) if pair else x for x, pair in zip(args, pairs, strict=True)]
+        result = function(*numbers, **params)
+        return jnp.stack([lax.real(result), lax.imag(result)], -1)
 
     return of_pairs
 
@@ -168,6 +182,9 @@ composites: dict[str, Callable] = {
     "complex_reduce_sum": of_numbers(by_parts(lambda x, axes: lax.reduce_sum(x, axes))),
     "complex_mul": of_numbers(multiply),
     "complex_div": of_numbers(divide),
+    "complex_square": of_complex(algebraic.square),
+    "complex_integer_pow": of_complex(algebraic.integer_pow),
+    "complex_polynomial": of_complex(algebraic.polynomial),
     "complex_exp": of_numbers(exponential),
     "complex_eq": of_numbers(equal),
     "complex_ne": of_numbers(lambda x, y: ~equal(x, y)),
