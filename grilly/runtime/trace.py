@@ -103,6 +103,12 @@ class _Translator:
     def constant(self, array: Any) -> Atom:
         if isinstance(array, Tracer):
             raise StateError(KEPT)
+        if isinstance(array, jax.Ref):
+            aval = Aval(array.shape, array.dtype)
+            raise UnsupportedPrimitiveError(
+                f"grilly cannot compile a function that closes over a jax.Ref, of {aval} here. "
+                "Make its value an argument and a result, or run the function on device='cpu'."
+            )
         array = np.asarray(jax.random.key_data(array) if is_key_type(array.dtype) else array)
         if array.dtype == COMPLEX:
             array = np.stack([array.real, array.imag], -1)
@@ -131,10 +137,13 @@ class _Translator:
             return [self.zeros(_aval(var.aval), source) for var in eqn.outvars]
         if name == "cond":
             return self.cond(eqn, inputs, source)
-        if inputs and all(isinstance(i, Literal) for i in inputs) and all(map(_is_number, eqn.outvars)):
+        known = inputs and all(isinstance(i, Literal) for i in inputs) and all(map(_is_number, eqn.outvars))
+        if known and not eqn.effects:
             return _folded(eqn, inputs)
         if name == "while":
             return self.while_(eqn, inputs, source)
+        if eqn.effects:  # a message printed, say: no result tells that it is missing
+            raise _refusal(eqn, _params(name, eqn), source)
         return self.plain(name, eqn, inputs, source)
 
     def plain(self, name: str, eqn: Any, inputs: list[Atom], source: tuple[Any, ...]) -> list[Atom]:
@@ -289,7 +298,7 @@ def _check_dtypes(name: str, eqn: Any, params: dict[str, Any], source: tuple[Any
         raise _refusal(eqn, params, source, f"of {strange[0]}")
 
 
-def _refusal(eqn: Any, params: dict[str, Any], source: tuple[Any, ...], why: str) -> UnsupportedPrimitiveError:
+def _refusal(eqn: Any, params: dict[str, Any], source: tuple[Any, ...], why: str = "") -> UnsupportedPrimitiveError:
     inputs, outputs = (
         tuple(Value(Aval(var.aval.shape, var.aval.dtype)) for var in side) for side in (eqn.invars, eqn.outvars)
     )

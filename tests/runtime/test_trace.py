@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 from jax import numpy as jnp
+from jax.experimental import io_callback
 
 from grilly.errors import UnsupportedPrimitiveError
 from grilly.runtime.ir import Aval, Literal
@@ -92,3 +93,41 @@ def test_what_a_composite_cannot_do_is_named(function, first):
     with pytest.raises(UnsupportedPrimitiveError) as error:
         lower(lambda x: [function(x)], X)
     assert str(error.value).splitlines()[0] == first
+
+
+def printing(x):
+    jax.debug.print("{}", x.sum())
+    return x
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (printing, "debug_print"),
+        (lambda x: jax.lax.scan(lambda c, x: (c, printing(x)), 0.0, x), "debug_print"),
+        (lambda x: (jax.debug.print("{}", 1.5), x)[1], "debug_print"),
+        (lambda x: jax.lax.fori_loop(0, 3, lambda k, c: printing(c), 0), "debug_print"),
+        (lambda x: (io_callback(lambda x: None, None, x), x)[1], "io_callback"),
+        (lambda x: jax.new_ref(x)[...], "new_ref"),
+    ],
+    ids=["print", "in a scan", "a number", "in a loop of numbers", "callback", "ref"],
+)
+def test_what_does_more_than_compute_is_refused(function, name):
+    """Nobody needs the results of a message printed: it would go unseen."""
+    with pytest.raises(UnsupportedPrimitiveError, match=re.escape(f"grilly cannot compile `{name}`.")):
+        trace(lambda x: jax.tree.leaves(function(x)), X)
+
+
+def test_a_ref_that_a_function_closes_over_is_refused():
+    total = jax.new_ref(jnp.zeros(5))
+
+    def add(x):
+        total[...] += x.sum(0)
+        return [x]
+
+    with pytest.raises(UnsupportedPrimitiveError) as error:
+        trace(add, X)
+    assert str(error.value) == (
+        "grilly cannot compile a function that closes over a jax.Ref, of float32[5] here. "
+        "Make its value an argument and a result, or run the function on device='cpu'."
+    )
