@@ -44,7 +44,7 @@ KEYS = {name for name in composites if name.startswith(("random_", "threefry", "
 KEYS |= {"random_clone", "select_keys"}
 FLAT = _names("""
     eq ne lt le gt ge eq_to lt_to le_to is_finite sign floor ceil round nextafter argmax argmin iota iota_2x32_shape
-    platform_index empty empty2 stop_gradient lu_pivots_to_permutation bitcast_convert_type composite
+    platform_index empty empty2 stop_gradient lu_pivots_to_permutation bitcast_convert_type composite pmax pmin
 """)  # their derivative is 0, or there is none
 TITLE = """# Primitives
 

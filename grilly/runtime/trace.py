@@ -37,7 +37,7 @@ KEPT = (
 # What only says something to XLA: the outputs are the inputs.
 IDENTITIES = {
     *("copy", "copy_p", "device_put", "stop_gradient", "optimization_barrier", "name"),
-    *("random_wrap", "random_unwrap", "random_clone"),
+    *("sharding_constraint", "random_wrap", "random_unwrap", "random_clone"),
 }
 # What has no defined value: the residuals of the branch of a cond that was not taken, say.
 UNDEFINED = {"empty", "empty2"}

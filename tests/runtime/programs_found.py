@@ -8,6 +8,7 @@ from jax import lax, random
 from jax import numpy as jnp
 from jax.custom_batching import custom_vmap
 from jax.custom_derivatives import linear_call
+from jax.sharding import SingleDeviceSharding
 from numpy.exceptions import ComplexWarning
 from programs import Program
 
@@ -196,7 +197,29 @@ def polynomials(x, y):
     return *values, *gradients, jax.vmap(lambda y: jnp.polyval(x, y))(y)
 
 
+def over_named_axes(x):
+    """Batch normalization as vmap has it, its gradient, and folds over two names."""
+
+    def normal(x):
+        x = x - lax.pmean(x, "n")
+        return x / jnp.sqrt(lax.pmean(x * x, "n") + 1)
+
+    gradient = jax.vmap(jax.grad(lambda x: jnp.sum(normal(x) ** 3)), axis_name="n")
+    both = jax.vmap(
+        jax.vmap(lambda x: (lax.psum(x, ("m", "n")), lax.pmax(x, "m"), lax.pmin(x, "n")), axis_name="n"), axis_name="m"
+    )
+    return jax.vmap(normal, axis_name="n")(x), gradient(x), both(x)
+
+
+def constrained(x):
+    """Where and how an array lies says nothing on one device."""
+    here = SingleDeviceSharding(jax.devices("cpu")[0])
+    return lax.with_sharding_constraint(x + 1, here) * 2
+
+
 FOUND = {
+    "over_named_axes": Program(over_named_axes, ((5, 4),), 1, 1e-6),
+    "constrained": Program(constrained, ((5, 4),)),
     "polynomials": Program(polynomials, ((3, 4), (5,)), 6, 1e-6, elsewhere=1),
     "calls_of_every_kind": Program(calls_of_every_kind, ((3, 4),), 2, 1e-6, low=0.5),
     "transpose_of_none": Program(lambda x: (x.T + 1, lax.sort(x.T, dimension=0)), ((0, 3),)),

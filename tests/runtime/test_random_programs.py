@@ -35,8 +35,11 @@ NOT_DRAWN = {
     **dict.fromkeys(("custom_lin", "empty", "empty2"), "only seen while JAX differentiates"),
     **dict.fromkeys(("eq_to", "lt_to", "le_to"), "only seen in comparisons of JAX's own"),
     **dict.fromkeys(
-        ("composite", "custom_vmap_call", "eval_jaxpr", "linear_call", "remat_opt"),
-        "calls have a row in programs_found",
+        (
+            *("composite", "custom_vmap_call", "eval_jaxpr", "linear_call", "remat_opt"),
+            *("psum", "pmax", "pmin", "sharding_constraint"),
+        ),
+        "rows in programs_found",
     ),
     **dict.fromkeys(
         ("log2", "one_minus_square", "polynomial", "call_hi_primitive", "xla_metadata_call"),

@@ -114,4 +114,18 @@ def _windows(x: jax.Array, sizes: Sequence[tuple[int, int, int]]) -> jax.Array:
     return x
 
 
-composites: dict[str, Callable] = {"reduce": reduce, "reduce_window": reduce_window}
+def _over_axes(fold: Callable) -> Callable:
+    def over_axes(*args: jax.Array, axes: Sequence[int]) -> list[jax.Array]:
+        """A reduction over axes that `jax.vmap` gave a name to."""
+        return [fold(x, axes) for x in args]
+
+    return over_axes
+
+
+composites: dict[str, Callable] = {
+    "reduce": reduce,
+    "reduce_window": reduce_window,
+    "psum": _over_axes(lax.reduce_sum),
+    "pmax": _over_axes(lax.reduce_max),
+    "pmin": _over_axes(lax.reduce_min),
+}
