@@ -40,8 +40,8 @@ FLOATS = _names("""
 """)
 INTEGERS = _names("population_count clz mulhi shift_left shift_right_arithmetic shift_right_logical")
 BITS = _names("and or xor not reduce_and reduce_or reduce_xor")
-KEYS = {name for name in composites if name.startswith(("random_", "threefry", "rng_"))} - {"random_gamma"}
-KEYS |= {"random_clone", "select_keys"}
+KEYS = {name for name in composites if name.startswith(("random_", "threefry", "rng_", "keys_"))}
+KEYS = KEYS - {"random_gamma"} | {"random_clone"}
 FLAT = _names("""
     eq ne lt le gt ge eq_to lt_to le_to is_finite sign floor ceil round nextafter argmax argmin iota iota_2x32_shape
     platform_index empty empty2 stop_gradient lu_pivots_to_permutation bitcast_convert_type composite pmax pmin
@@ -52,6 +52,7 @@ What `grilly.jit` compiles. Written by `python -m grilly.runtime.primitives`; a 
 
 All take float32, int32, uint32 and bool; float16, bfloat16 and shorter integers where the device has them in memory.
 complex64 is a pair of float32: what views do not move, the rows `complex_...` compute, under that name here alone.
+Typed random keys are arrays of uint32 with one axis more; the rows `keys_...` are of them in the same way.
 Gradients are JAX's own, made of primitives of this table: `-` where there is none or it is 0. Anything else raises
 `UnsupportedPrimitiveError` with the line of your code, when the function is traced.
 """

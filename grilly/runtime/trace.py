@@ -154,8 +154,8 @@ class _Translator:
         pairs = [var.aval.dtype == COMPLEX for var in (*eqn.invars, *eqn.outvars)]
         if any(pairs) and name not in MOVED:
             name, params["pairs"] = f"complex_{name}", tuple(pairs[: len(inputs)])
-        if name == "select_n" and is_key_type(eqn.outvars[0].aval.dtype):
-            name = "select_keys"
+        if f"keys_{name}" in OF_KEYS and any(is_key_type(var.aval.dtype) for var in (*eqn.invars, *eqn.outvars)):
+            name = f"keys_{name}"
         _check_dtypes(name, eqn, params, source)
         if name in composites:
             try:

@@ -30,6 +30,12 @@ def powers(x):
     return lax.square(x), x**2, x**5, x**-3, gradient, *polynomials
 
 
+def indexed(x, k):
+    """Written where numbers say, and the gradient of what is read there."""
+    gradient = jax.grad(lambda x: abs(lax.complex(x, x + 1)[k]).sum())(x.real)
+    return x.at[1].set(2j), x.at[:, k].set(1), x.at[k].add(x[:3]), x.at[0, k].subtract(1j), gradient
+
+
 def transforms(x, z):
     fft = jnp.fft
     real = fft.rfft(x), fft.rfft(x, 5), fft.irfft(z, 7), fft.irfft(z), fft.rfft2(x), fft.irfft2(z)
@@ -56,6 +62,7 @@ COMPLEX = {
     "complex_arithmetic": Program(arithmetic, (Z, Z), 1, 1e-6),
     "complex_quotient": Program(lambda x, y: (x / y, abs(x), jnp.exp(x)), (Z, Z), 1, 1e-6),
     "complex_powers": Program(powers, (Z,), 6, 1e-6, elsewhere=1),
+    "complex_indexed": Program(indexed, (Z, ((3,), np.int32)), 1, 1e-6),
     "complex_moved": Program(moved, (Z,), 1),
     "complex_of_reals": Program(of_reals, (X, X), 1, 1e-6),
     "complex_products": Program(lambda x, z: (z @ z.T, x @ z.T, z @ x.T), (X, Z), 9, 1e-6),

@@ -166,6 +166,17 @@ def keys_that_move(data, which):
     return [random.key_data(each) for each in moved]
 
 
+def keys_written_and_compared(data, which):
+    """Typed keys written over where numbers say, beyond the end too, and compared."""
+    keys = random.split(random.wrap_key_data(data), 4)
+    pairs = random.split(random.wrap_key_data(data), (9, 2))
+    written = (
+        keys.at[1].set(keys[3]), keys.at[which].set(keys[:3]), pairs.at[which].set(keys[:2]),
+        pairs.at[:, which].set(keys[0]), keys.at[which + 2].set(keys[0], mode="drop"),
+    )  # fmt: skip
+    return *(random.key_data(each) for each in written), keys == keys[::-1], keys[0] != keys
+
+
 def steps_written_out(x_seq):
     """A LIF neuron in a loop of Python's: equations by the hundred, one behind another."""
     v, spikes = jnp.zeros(x_seq.shape[1]), []
@@ -229,6 +240,9 @@ FOUND = {
     "complex_made_real": Program(complex_made_real, ((6,),)),
     "negative_zeros": Program(negative_zeros, ((4, 1 << 18),), 2),
     "signs_of_zeros": Program(signs_of_zeros, ((5, 7),), 1, low=-4.0, high=4.0),
+    "keys_written_and_compared": Program(
+        keys_written_and_compared, (((2,), np.uint32), ((3,), np.int32)), low=0, high=4
+    ),
     "keys_that_move": Program(keys_that_move, (((2,), np.uint32), ((4,), np.bool_))),
     "scan_without_operands": Program(
         lambda x: lax.scan(lambda c, _: (c, jnp.zeros(2)), x, None, length=3), ((4, 2),), 1

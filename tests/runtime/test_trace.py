@@ -79,6 +79,10 @@ def test_the_layer_is_named_too():
     [
         (lambda x: jax.lax.linalg.qr(x, pivoting=True)[0], "grilly cannot compile `qr` with pivoting."),
         (
+            lambda x: jax.lax.complex(x, x).at[1].apply(jnp.conj).real,
+            "grilly cannot compile `scatter` of complex64, by a function of the user's.",
+        ),
+        (
             lambda x: jax.lax.linalg.svd(x, full_matrices=False, compute_uv=False, subset_by_index=(0, 2)),
             "grilly cannot compile `svd` of a part of the singular values.",
         ),
@@ -87,7 +91,7 @@ def test_the_layer_is_named_too():
             "grilly cannot compile `eigh` of a part of the eigenvalues.",
         ),
     ],
-    ids=["pivoting", "singular values", "eigenvalues"],
+    ids=["pivoting", "complex update", "singular values", "eigenvalues"],
 )
 def test_what_a_composite_cannot_do_is_named(function, first):
     with pytest.raises(UnsupportedPrimitiveError) as error:

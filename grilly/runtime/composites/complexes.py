@@ -6,7 +6,7 @@ says which operands are such pairs. Discrete Fourier transforms are products wit
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -14,7 +14,7 @@ from jax import lax
 from jax import numpy as jnp
 from numpy.typing import NDArray
 
-from . import algebraic
+from . import algebraic, scatter
 
 LONGEST = 4096  # elements that a Fourier transform may have along an axis: its matrix has their square
 
@@ -165,6 +165,13 @@ def update(x: jax.Array, part: jax.Array, *starts: jax.Array) -> jax.Array:
     return lax.dynamic_update_slice(x, part, starts)
 
 
+def write(x: Number, indices: Number, updates: Number, *, update_jaxpr: Any = None, **params: object) -> Number:
+    """Updates in place of what was where indices say."""
+    if update_jaxpr is not None and not scatter.replaces(update_jaxpr):
+        raise NotImplementedError("of complex64, by a function of the user's")
+    return by_parts(scatter.composites["scatter"])(x, indices, updates, **params)
+
+
 composites: dict[str, Callable] = {
     "complex_complex": of_numbers(join),
     "complex_real": of_numbers(lambda x: x.real),
@@ -180,6 +187,9 @@ composites: dict[str, Callable] = {
     "complex_dynamic_update_slice": of_numbers(by_parts(update)),
     "complex_rev": of_numbers(by_parts(lambda x, dimensions: lax.rev(x, dimensions))),
     "complex_reduce_sum": of_numbers(by_parts(lambda x, axes: lax.reduce_sum(x, axes))),
+    "complex_scatter": of_numbers(write),
+    "complex_scatter-add": of_numbers(by_parts(scatter.composites["scatter-add"])),
+    "complex_scatter-sub": of_numbers(by_parts(scatter.composites["scatter-sub"])),
     "complex_mul": of_numbers(multiply),
     "complex_div": of_numbers(divide),
     "complex_square": of_complex(algebraic.square),

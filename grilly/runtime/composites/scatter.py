@@ -61,7 +61,7 @@ def _scatter(name: str | None) -> Callable:
             return scatter_add(operand, indices, -updates, **params)
         jaxpr, consts = params.pop("update_jaxpr", None), params.pop("update_consts", ())
         found = _updates(operand, indices, updates, params["dimension_numbers"], params["mode"])
-        own = name is None and jaxpr is not None and not _replaces(jaxpr)
+        own = name is None and jaxpr is not None and not replaces(jaxpr)
         combine = BINARY[name] if name else _own(jaxpr, consts) if own else _replace
         if found.count <= FEW:
             return _one_by_one(operand, found, combine)
@@ -85,7 +85,7 @@ def _own(jaxpr: Any, consts: Sequence[Any]) -> Combine:
     return lambda x, update: apply(x, update)[0]
 
 
-def _replaces(jaxpr: Any) -> bool:
+def replaces(jaxpr: Any) -> bool:
     """Whether an update takes the place of what was there."""
     return not jaxpr.eqns and jaxpr.outvars == jaxpr.invars[1:]
 
