@@ -41,6 +41,8 @@ IDENTITIES = {
 }
 # What has no defined value: the residuals of the branch of a cond that was not taken, say.
 UNDEFINED = {"empty", "empty2"}
+# What counts random numbers, in the order that JAX's default is.
+COUNTED = {"random_bits", "random_split", "random_gamma"}
 # Parameters that no shader depends on.
 IGNORED = {
     *("sharding", "out_sharding", "weak_type", "accuracy", "unroll", "linear", "impl"),
@@ -142,6 +144,8 @@ class _Translator:
             return _folded(eqn, inputs)
         if name == "while":
             return self.while_(eqn, inputs, source)
+        if name in COUNTED and not eqn.ctx.threefry_partitionable:
+            raise _refusal(eqn, _params(name, eqn), source, "with jax_threefry_partitionable off")
         if eqn.effects:  # a message printed, say: no result tells that it is missing
             raise _refusal(eqn, _params(name, eqn), source)
         return self.plain(name, eqn, inputs, source)

@@ -2,11 +2,13 @@
 
 import inspect
 import re
+from functools import partial
 
 import jax
 import numpy as np
 import pytest
 from jax import numpy as jnp
+from jax import random
 from jax.experimental import io_callback
 
 from grilly.errors import UnsupportedPrimitiveError
@@ -97,6 +99,19 @@ def test_what_a_composite_cannot_do_is_named(function, first):
     with pytest.raises(UnsupportedPrimitiveError) as error:
         lower(lambda x: [function(x)], X)
     assert str(error.value).splitlines()[0] == first
+
+
+@pytest.mark.parametrize("name", ["bits", "split", "gamma"])
+def test_random_numbers_in_jaxs_former_order_are_refused(name):
+    sample = {
+        "bits": random.bits,
+        "split": lambda key: random.key_data(random.split(key)),
+        "gamma": partial(random.gamma, a=2),
+    }
+    with jax.threefry_partitionable(False), pytest.raises(UnsupportedPrimitiveError) as error:
+        trace(lambda x: [sample[name](random.key(0)), x], X)
+    first = str(error.value).splitlines()[0]
+    assert first == f"grilly cannot compile `random_{name}` with jax_threefry_partitionable off."
 
 
 def printing(x):
