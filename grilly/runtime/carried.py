@@ -6,8 +6,9 @@ from typing import Any
 
 import jax
 
+from .arguments import entered, refuse_gone
 from .array import Array, Form
-from .compile import Compiled, Jit, entered, refuse_gone
+from .compile import Compiled, Jit
 
 Lists = tuple[list[Array], ...]
 
