@@ -59,12 +59,12 @@ class Loop:
         """Steps whose inputs are loaded ahead."""
         size, beside = max(1, size_of(self.scan)), self.b.lanes
         if self.b.target.software:
-            many = ON_CPU
+            many = ON_CPU // beside
         elif beside > 1:
-            many = beside * (AHEAD if size < MOST else AHEAD // 2)
+            many = AHEAD if size < MOST else AHEAD // 2
         else:
             many = max(AHEAD, min(FARTHEST, IN_FLIGHT // size))
-        few = many // max(1, len(self.steps.xs) * beside)
+        few = many // max(1, len(self.steps.xs))
         return 1 << max(1, few).bit_length() - 1
 
     def _steps(self, start: int, stop: int, ahead: int, carried: list[Ref]) -> list[Ref]:

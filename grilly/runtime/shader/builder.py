@@ -90,8 +90,10 @@ class Builder:
 
         NVIDIA's takes -0.0 for 0.0 where it chooses between constants; some lose more (`forgets_zeros`).
         """
-        negative = value.dtype.kind in "fV" and np.signbit(value)
-        if value.dtype.kind not in "fV" or value or not (negative or self.target.forgets_zeros):
+        if value.dtype.kind not in "fV" or value:
+            return self.const(value)
+        negative = np.signbit(value)
+        if not (negative or self.target.forgets_zeros):
             return self.const(value)
         zero = self.op(Op.ConvertUToF, value.dtype, self.unseen_zero)
         return self.op(Op.FNegate, value.dtype, zero) if negative else zero
